@@ -1,0 +1,213 @@
+//! What new events do to one call: what the database knows goes in, what to write comes out. Pure.
+
+use chrono::{DateTime, Utc};
+
+use callrail::CallId;
+
+use crate::alert::{Occasion, OutgoingAlert};
+use crate::event::CallEvent;
+use crate::interaction::Interaction;
+use crate::matching::{self, Link, MatchMethod, MatchRules, People};
+use crate::phone::Party;
+use crate::project::project;
+use crate::record::{Digest, Group, Record, RecordedSnapshot, Seal, SealReason, Seals};
+
+/// What the database knows of one call.
+#[derive(Debug, Clone)]
+pub struct CallState {
+    /// CallRail's id of the call.
+    pub call_sid: CallId,
+    /// The snapshots seen so far.
+    pub record: Record,
+    /// The decisions of people.
+    pub seals: Seals,
+    /// The row as it stands, with whatever the CRM wrote into it.
+    pub row: Option<Interaction>,
+    /// What we last wrote of what the CRM may write too.
+    pub written: Option<Written>,
+}
+
+impl CallState {
+    /// A call that nobody has seen yet.
+    pub fn new(call_sid: CallId) -> Self {
+        Self {
+            call_sid,
+            record: Record::default(),
+            seals: Seals::default(),
+            row: None,
+            written: None,
+        }
+    }
+}
+
+/// What we wrote into the columns that the CRM may write too. Where the row now says something else, a person
+/// decided, and that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Of the column `notes`.
+    pub notes: Digest,
+    /// The column `lead_id`.
+    pub lead_id: Option<String>,
+    /// The column `customer_id`.
+    pub customer_id: Option<String>,
+}
+
+impl Written {
+    /// What writing this row leaves to compare with.
+    pub fn of(row: &Interaction) -> Self {
+        Self {
+            notes: Digest::of_bytes(row.notes.as_bytes()),
+            lead_id: row.link.lead_id.clone(),
+            customer_id: row.link.customer_id.clone(),
+        }
+    }
+}
+
+/// What to write. Everything that is empty or `None` is as the database has it already.
+#[derive(Debug, Clone, Default)]
+pub struct CallChanges {
+    /// Members of the record that are new or were seen again.
+    pub snapshots: Vec<RecordedSnapshot>,
+    /// The row, when it is another one now.
+    pub row: Option<Interaction>,
+    /// Decisions of people that show in the row.
+    pub seals: Vec<Seal>,
+    /// To be inserted unless their ids are there.
+    pub alerts: Vec<OutgoingAlert>,
+    /// Receipt does not prove which of two states is the newer: the reconciler must ask CallRail.
+    pub reread: bool,
+}
+
+/// Works out what `events`, all of this call and in the order of their queue, change.
+///
+/// The row that results does not depend on how events are cut into batches, or on their order; alerts do, as the
+/// people who read them live in time.
+pub fn apply(
+    mut state: CallState,
+    events: &[CallEvent],
+    people: &People,
+    rules: &MatchRules,
+    now: DateTime<Utc>,
+) -> CallChanges {
+    let stored = state.row.clone();
+    let mut changes = CallChanges {
+        seals: seal_what_people_wrote(&mut state, now),
+        ..CallChanges::default()
+    };
+    let mut seen = Vec::new();
+    for event in events {
+        let ended_by_webhook = state.record.was_ended_by_webhook();
+        let recorded = event.to_recorded();
+        if !state.record.add(recorded.clone()) {
+            continue;
+        }
+        seen.push(recorded.digest);
+        let after = next_row(&state, people, rules);
+        let link = match &after {
+            Some(row) => row.link.clone(),
+            None => matching::link(event.call.facts.customer.as_ref(), people, rules),
+        };
+        let occasion = Occasion {
+            event,
+            ended_by_webhook,
+            before: state.row.as_ref(),
+            after: after.as_ref(),
+            contact: link.contact().and_then(|contact| people.find(&contact)),
+            now,
+        };
+        changes.alerts.extend(occasion.alerts());
+        state.row = after;
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    changes.snapshots = seen
+        .iter()
+        .filter_map(|digest| state.record.get(digest).cloned())
+        .collect();
+    changes.reread = !changes.snapshots.is_empty() && state.record.is_order_in_doubt();
+    changes.row = state.row.filter(|row| stored.as_ref() != Some(row));
+    changes
+}
+
+/// Links a call that could not be linked when it came: the number has become known since.
+/// Returns the row to write, if it is another one now.
+pub fn link_again(
+    mut state: CallState,
+    people: &People,
+    rules: &MatchRules,
+    now: DateTime<Utc>,
+) -> CallChanges {
+    let stored = state.row.clone();
+    let seals = seal_what_people_wrote(&mut state, now);
+    let row = next_row(&state, people, rules).filter(|row| stored.as_ref() != Some(row));
+    CallChanges {
+        row,
+        seals,
+        ..CallChanges::default()
+    }
+}
+
+/// The row that the record gives, with what stands in the row by a person's decision, and with its link: a link
+/// that is set is never moved.
+fn next_row(state: &CallState, people: &People, rules: &MatchRules) -> Option<Interaction> {
+    let mut row = project(&state.record, &state.seals)?;
+    let by_hand = |group| state.seals.reason(group) == Some(SealReason::Human);
+    row.link = match (&state.row, state.seals.reason(Group::Link)) {
+        (Some(old), Some(SealReason::Human)) => Link {
+            method: MatchMethod::Human,
+            ..old.link.clone()
+        },
+        (None, Some(SealReason::Human)) => Link::none(MatchMethod::Human),
+        (_, Some(_)) => Link::none(MatchMethod::NoContact),
+        (Some(old), None) if old.link.is_set() => old.link.clone(),
+        _ => matching::link(customer(&state.record), people, rules),
+    };
+    if let Some(old) = &state.row
+        && by_hand(Group::Notes)
+    {
+        row.notes.clone_from(&old.notes);
+    }
+    Some(row)
+}
+
+/// The outside party: as the newest snapshot with a readable number names it, so that a snapshot without one does
+/// not make the link depend on which of them came first; else as the newest names it.
+fn customer(record: &Record) -> Option<&Party> {
+    let snapshots = record.in_order();
+    let parties = snapshots
+        .iter()
+        .rev()
+        .map(|one| one.snapshot.facts.customer.as_ref());
+    let readable = parties.clone().flatten().find(|party| party.e164.is_some());
+    readable.or_else(|| parties.clone().next().flatten())
+}
+
+/// CRMs write into our table. What is no longer what we wrote is a person's decision: it is sealed.
+fn seal_what_people_wrote(state: &mut CallState, now: DateTime<Utc>) -> Vec<Seal> {
+    let (Some(row), Some(written)) = (&mut state.row, &state.written) else {
+        return Vec::new();
+    };
+    let found = Written::of(row);
+    let linked = (&found.lead_id, &found.customer_id) != (&written.lead_id, &written.customer_id);
+    let changed = [
+        (Group::Notes, found.notes != written.notes),
+        (Group::Link, linked),
+    ];
+    let mut seals = Vec::new();
+    for (group, changed) in changed {
+        if changed && state.seals.is_open(group) {
+            state.seals.close(group, SealReason::Human);
+            if group == Group::Link {
+                // Now, not with the next event: that one would seem to have changed the row.
+                row.link.method = MatchMethod::Human;
+            }
+            seals.push(Seal {
+                group,
+                reason: SealReason::Human,
+                at: now,
+                by: "crm".to_owned(),
+            });
+        }
+    }
+    seals
+}

@@ -1,0 +1,38 @@
+//! The domain of Trunkline, without any input or output.
+//!
+//! The way of one call through this crate:
+//!
+//! 1. [`from_callrail`](from_callrail()) turns a call object of CallRail into a [`CallEvent`], redacted before
+//!    anybody can store it.
+//! 2. The snapshots seen of a call are its [`Record`]: a set, so order and repetition cannot matter.
+//! 3. [`project`](project()) folds the record and the seals that people put on it into the one [`Interaction`].
+//! 4. [`matching`] finds whom the number belongs to, [`alert`] decides who should hear of it.
+//! 5. [`apply`](apply()) does 2 to 4 for one call: what the database knows goes in, what to write comes out.
+
+pub mod alert;
+mod apply;
+mod event;
+mod from_callrail;
+mod interaction;
+pub mod matching;
+mod notes;
+mod phone;
+mod project;
+mod record;
+mod redaction;
+mod snapshot;
+
+pub use alert::{Alert, AlertContact, AlertKind, OutgoingAlert};
+pub use apply::{CallChanges, CallState, Written, apply, link_again};
+pub use callrail::{CallId, CallType, CompanyId, Direction};
+pub use event::{CallEvent, DecodeError, EventKind, Origin, SCHEMA};
+pub use from_callrail::{Receipt, Unreadable, from_callrail};
+pub use interaction::{Interaction, Outcome, interaction_id};
+pub use matching::{
+    Contact, ContactKind, ContactRef, Link, MatchMethod, MatchPreference, MatchRules, People,
+};
+pub use phone::{Party, PhoneNumber, Region, UnreadableNumber, is_withheld};
+pub use project::{Step, explain, project};
+pub use record::{Digest, Group, Record, RecordedSnapshot, Seal, SealReason, Seals};
+pub use redaction::{redact_object, redact_text};
+pub use snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};
