@@ -1,0 +1,59 @@
+//! What every backend promises, said once.
+
+mod delivering;
+mod failing;
+mod settling;
+mod working;
+
+use chrono::{DateTime, Utc};
+use queue::{Consumer, Delivery, Message, Queue, QueueName};
+use uuid::Uuid;
+
+pub(crate) use delivering::*;
+pub(crate) use failing::*;
+pub(crate) use settling::*;
+pub(crate) use working::*;
+
+/// A message whose body is a number.
+pub(crate) fn numbered(number: u32) -> Message {
+    Message::new(Uuid::now_v7(), number.to_string().into_bytes())
+}
+
+/// The numbers in the bodies.
+pub(crate) fn numbers(deliveries: &[Delivery]) -> Vec<u32> {
+    deliveries.iter().map(number).collect()
+}
+
+/// How many messages a queue has.
+pub(crate) async fn depth(queue: &Queue, name: QueueName) -> u64 {
+    let depths = queue.depths().await.unwrap();
+    depths.into_iter().find(|(queue, _)| *queue == name).unwrap().1
+}
+
+/// So many seconds after some moment.
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+}
+
+fn number(delivery: &Delivery) -> u32 {
+    std::str::from_utf8(&delivery.message.body)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+async fn publish(queue: &Queue, name: QueueName, numbers: std::ops::Range<u32>) {
+    queue
+        .publish_all(name, numbers.map(numbered).collect())
+        .await
+        .unwrap();
+}
+
+/// Holds the types to what services rely on: they travel between tasks.
+const _: fn() = || {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    fn sent<T: Send + Sync + 'static>() {}
+    shared::<Queue>();
+    sent::<Consumer>();
+    sent::<Delivery>();
+};
