@@ -1,0 +1,159 @@
+//! The mirror of the CRM's people.
+
+use std::collections::BTreeSet;
+
+use calls::{CallId, Facts, MatchRules, People, PhoneNumber};
+use chrono::{DateTime, SubsecRound, Utc};
+use diesel::prelude::*;
+
+use super::Sqlite;
+use super::apply::{load, save_call};
+use super::rows::{ContactRow, PhoneRow, call_id};
+use super::schema::{contact_phones, contacts, interactions};
+use crate::{ContactWithPhones, ContactsSaved, StoreError};
+
+/// SQLite takes 32,766 values in a statement; this stays far below.
+const IN_ONE_STATEMENT: usize = 1_000;
+
+impl Sqlite {
+    pub(crate) async fn save_contacts(
+        &self,
+        contacts: Vec<ContactWithPhones>,
+        rules: MatchRules,
+        now: DateTime<Utc>,
+    ) -> Result<ContactsSaved, StoreError> {
+        self.write(move |connection| save(connection, &contacts, &rules, now.trunc_subsecs(6)))
+            .await
+    }
+}
+
+/// The people behind these numbers.
+pub(super) fn find(
+    connection: &mut SqliteConnection,
+    numbers: &BTreeSet<&PhoneNumber>,
+) -> Result<People, StoreError> {
+    let mut people = People::default();
+    let numbers: Vec<&str> = numbers.iter().map(|number| number.as_str()).collect();
+    for numbers in numbers.chunks(IN_ONE_STATEMENT) {
+        let found: Vec<(String, ContactRow)> = contact_phones::table
+            .inner_join(
+                contacts::table.on(contacts::kind
+                    .eq(contact_phones::kind)
+                    .and(contacts::id.eq(contact_phones::id))),
+            )
+            .filter(contact_phones::e164.eq_any(numbers))
+            .select((contact_phones::e164, ContactRow::as_select()))
+            .load(connection)?;
+        for (number, contact) in found {
+            let number = PhoneNumber::try_from(number).map_err(|_| StoreError::Corrupt("e164"))?;
+            people.add(number, contact.into_contact()?);
+        }
+    }
+    Ok(people)
+}
+
+fn save(
+    connection: &mut SqliteConnection,
+    with_phones: &[ContactWithPhones],
+    rules: &MatchRules,
+    now: DateTime<Utc>,
+) -> Result<ContactsSaved, StoreError> {
+    let mut saved = ContactsSaved::default();
+    let mut new_numbers = BTreeSet::new();
+    for ContactWithPhones { contact, phones } in with_phones {
+        let row = ContactRow::new(contact);
+        let known: Option<ContactRow> = contacts::table
+            .find((&row.kind, &row.id))
+            .select(ContactRow::as_select())
+            .first(connection)
+            .optional()?;
+        let mut is_changed = known.as_ref() != Some(&row);
+        if is_changed {
+            diesel::insert_into(contacts::table)
+                .values(&row)
+                .on_conflict((contacts::kind, contacts::id))
+                .do_update()
+                .set(&row)
+                .execute(connection)?;
+        }
+        let wanted: BTreeSet<&str> = phones.iter().map(PhoneNumber::as_str).collect();
+        let of_this_contact = contact_phones::kind
+            .eq(&row.kind)
+            .and(contact_phones::id.eq(&row.id));
+        let forgotten = diesel::delete(
+            contact_phones::table
+                .filter(of_this_contact)
+                .filter(contact_phones::e164.ne_all(&wanted)),
+        )
+        .execute(connection)?;
+        is_changed |= forgotten > 0;
+        for e164 in wanted {
+            let phone = PhoneRow {
+                e164,
+                kind: &row.kind,
+                id: &row.id,
+            };
+            if diesel::insert_or_ignore_into(contact_phones::table)
+                .values(&phone)
+                .execute(connection)?
+                > 0
+            {
+                new_numbers.insert(e164);
+                is_changed = true;
+            }
+        }
+        saved.saved += usize::from(is_changed);
+    }
+    let new_numbers: Vec<&str> = new_numbers.into_iter().collect();
+    for numbers in new_numbers.chunks(IN_ONE_STATEMENT) {
+        saved.calls_linked += link_earlier_calls(connection, numbers, rules, now)?;
+    }
+    Ok(saved)
+}
+
+/// Links the calls with these numbers that are linked with nobody yet.
+fn link_earlier_calls(
+    connection: &mut SqliteConnection,
+    numbers: &[&str],
+    rules: &MatchRules,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let inbound = interactions::direction
+        .eq("inbound")
+        .and(interactions::call_from_number.eq_any(numbers));
+    let outbound = interactions::direction
+        .eq("outbound")
+        .and(interactions::call_to_number.eq_any(numbers));
+    let unlinked: Vec<String> = interactions::table
+        .filter(
+            interactions::lead_id
+                .is_null()
+                .and(interactions::customer_id.is_null()),
+        )
+        .filter(inbound.or(outbound))
+        .select(interactions::call_sid)
+        .load(connection)?;
+    let unlinked: Vec<CallId> = unlinked
+        .iter()
+        .map(|call_sid| call_id(call_sid))
+        .collect::<Result<_, _>>()?;
+
+    let mut linked = 0;
+    for call_sids in unlinked.chunks(IN_ONE_STATEMENT) {
+        let states = load(connection, call_sids.iter())?;
+        let facts = states.values().flat_map(|state| state.record.in_order());
+        let customers = facts.filter_map(|recorded| {
+            let Facts { customer, .. } = &recorded.snapshot.facts;
+            customer.as_ref()?.e164.as_ref()
+        });
+        let people = find(connection, &customers.collect())?;
+        for (call_sid, state) in &states {
+            let changes = calls::link_again(state.clone(), &people, rules, now);
+            // A row may also change because a decision that nobody had seen yet now shows in it.
+            let is_linked = changes.row.as_ref().is_some_and(|row| row.link.is_set());
+            linked += usize::from(is_linked);
+            save_call(connection, call_sid, &changes, true, now)?;
+        }
+    }
+    Ok(linked)
+}

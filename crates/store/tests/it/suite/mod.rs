@@ -1,0 +1,124 @@
+//! The cases that every database must pass, unchanged. The SQL in here is what a CRM would write, and is valid in
+//! every dialect.
+
+use chrono::{DateTime, Utc};
+use store::{DatabaseUrl, Store};
+
+pub(crate) mod alerts;
+pub(crate) mod contacts;
+pub(crate) mod convergence;
+pub(crate) mod dead_letters;
+pub(crate) mod decisions;
+pub(crate) mod rows;
+pub(crate) mod views;
+
+/// A migrated, empty database that only one test uses. It goes when the value is dropped.
+pub(crate) trait Database: Sized {
+    /// Makes one.
+    async fn fresh() -> Self;
+
+    /// The store that was opened on it.
+    fn store(&self) -> &Store;
+
+    /// Where it is.
+    fn url(&self) -> &DatabaseUrl;
+
+    /// Runs a statement as the CRM would, on a connection of its own. Returns how many rows it changed.
+    async fn execute(&self, sql: &str) -> usize;
+
+    /// The one text that a query gives, as the CRM would read it. Everything but a text must be cast to `text`.
+    async fn text(&self, sql: &str) -> Option<String>;
+
+    /// The one time that a query gives.
+    async fn time(&self, sql: &str) -> Option<DateTime<Utc>>;
+
+    /// The number that a query gives.
+    async fn count(&self, sql: &str) -> usize {
+        let count = self.text(&format!("select cast(({sql}) as text)")).await;
+        count.unwrap().parse().unwrap()
+    }
+
+    /// Opens it once more, as another process would.
+    async fn reopen(&self) -> Store {
+        Store::connect(self.url()).await.unwrap()
+    }
+}
+
+/// Makes a test of every case, on one kind of database.
+macro_rules! run_suite_on {
+    ($database:ty) => {
+        run_suite_on! { $database =>
+            rows {
+                a_post_call_becomes_a_row_with_every_column
+                a_row_is_there_after_reopening
+                an_outbound_call_becomes_a_row
+                an_empty_batch_changes_nothing
+                the_same_batch_again_changes_nothing
+                a_batch_may_hold_several_calls
+                a_pre_call_alone_makes_an_alert_and_no_row
+                a_call_that_was_never_heard_of_is_none
+                the_history_of_a_call_is_complete
+                three_thousand_rows_are_read_at_once
+                two_snapshots_close_together_ask_for_a_reread
+                a_time_keeps_its_microseconds
+            }
+            convergence {
+                the_cut_and_the_order_of_events_do_not_matter
+                thousands_of_events_in_disorder_give_what_the_projection_gives
+                eight_writers_of_overlapping_batches_lose_nothing
+            }
+            alerts {
+                an_alert_is_returned_once
+                an_unpublished_alert_is_found_once_it_is_old_enough
+                a_published_alert_is_not_found_again
+                an_alert_that_interrupts_nobody_is_only_kept
+                alerts_are_read_from_a_time_on_oldest_first
+                an_alert_names_the_contact_as_the_crm_spells_him_now
+            }
+            contacts {
+                a_caller_is_matched_however_his_number_is_spelt
+                contacts_that_are_saved_again_are_not_counted
+                a_contact_that_is_renamed_stays_one
+                a_number_that_moves_belongs_to_its_new_owner
+                a_number_that_is_taken_away_matches_no_more
+                a_contact_links_the_calls_that_came_before_him
+                a_new_contact_moves_no_link
+                a_call_that_somebody_unlinked_is_not_linked_again
+                numbers_that_never_match_link_nothing
+                all_who_have_a_number_are_candidates
+            }
+            decisions {
+                notes_that_the_crm_writes_stand
+                a_lead_that_the_crm_writes_stands
+                a_customer_that_the_crm_takes_away_stays_away
+                other_columns_that_the_crm_writes_are_ours
+                a_row_that_the_crm_deletes_comes_back_with_the_next_event
+                a_group_sealed_by_retention_is_blank_from_the_next_event_on
+                erasure_leaves_no_name_number_or_word
+                the_first_seal_of_a_group_stays
+                a_call_that_was_never_heard_of_cannot_be_sealed
+            }
+            dead_letters {
+                a_dead_letter_is_kept_once_and_listed
+                a_dead_letter_that_was_dealt_with_is_not_listed
+                dead_letters_are_listed_newest_first
+            }
+            views {
+                the_view_of_calls_hides_spam_and_what_vanished
+                missed_calls_and_voicemails_are_to_be_called_back
+                a_caller_who_was_talked_with_since_is_not_called_back
+                a_call_before_the_missed_one_does_not_settle_it
+                a_withheld_caller_cannot_be_called_back
+                a_withheld_number_that_looks_like_one_cannot_be_called_back
+            }
+        }
+    };
+    ($database:ty => $($module:ident { $($case:ident)* })*) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::suite::$module::$case::<$database>().await;
+            }
+        )*)*
+    };
+}

@@ -1,0 +1,10 @@
+drop view crm_callbacks;
+drop view crm_calls;
+drop table dead_letters;
+drop table alerts;
+drop table contact_phones;
+drop table contacts;
+drop table interactions;
+drop table seals;
+drop table call_events;
+drop table calls;
