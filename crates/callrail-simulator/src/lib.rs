@@ -1,0 +1,20 @@
+//! A simulated `CallRail` account: invented people and calls, and the signed webhooks that `CallRail` would
+//! send.
+//!
+//! For the demonstration, tests and benchmarks. [`SimulatedAccount::generate`] makes everything from a seed,
+//! with the result that a receiver should come to; a [`Deliverer`] posts it. All telephone numbers are
+//! fictitious: line numbers 555-0100 to 555-0199 of real area codes, which the North American numbering plan
+//! keeps for that.
+
+mod account;
+mod body;
+mod call;
+mod caller;
+mod deliverer;
+mod format;
+mod words;
+
+pub use account::SimulatedAccount;
+pub use call::{ExpectedInteraction, SimulatedCall, SimulatedDelivery};
+pub use caller::Person;
+pub use deliverer::Deliverer;
