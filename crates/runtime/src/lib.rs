@@ -1,0 +1,13 @@
+//! What every process of Trunkline needs: settings, logs, health and metrics, and an orderly end.
+
+pub mod health;
+mod serve;
+pub mod settings;
+mod supervisor;
+pub mod telemetry;
+
+pub use health::Health;
+pub use serve::serve;
+pub use settings::{Settings, SettingsError};
+pub use supervisor::Supervisor;
+pub use tokio_util::sync::CancellationToken;

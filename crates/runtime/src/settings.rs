@@ -1,0 +1,424 @@
+//! Settings: defaults < `trunkline.toml` < `.env` < environment < mounted files (`NAME_FILE`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use config::{Config, File, FileFormat};
+
+/// One setting: the name in the environment (in lower case in `trunkline.toml`), and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// In upper case.
+    pub name: &'static str,
+    /// What a process takes when it is not set; empty when there is nothing to take.
+    pub default: &'static str,
+    /// One sentence.
+    pub meaning: &'static str,
+}
+
+const fn key(name: &'static str, default: &'static str, meaning: &'static str) -> Key {
+    Key {
+        name,
+        default,
+        meaning,
+    }
+}
+
+/// All settings there are.
+pub const KEYS: [Key; 17] = [
+    key(
+        "CALLRAIL_SIGNING_KEYS",
+        "",
+        "Keys that webhooks are signed with: KEY[,KEY], or COM…:KEY[,…] for one company.",
+    ),
+    key(
+        "CALLRAIL_API_KEY",
+        "",
+        "CallRail's API key. Accepted; nothing reads it yet.",
+    ),
+    key(
+        "CALLRAIL_ACCOUNT_ID",
+        "",
+        "The account in CallRail. Accepted; nothing reads it yet.",
+    ),
+    key(
+        "CALLRAIL_COMPANY_ID",
+        "",
+        "The company in CallRail. Accepted; nothing reads it yet.",
+    ),
+    key(
+        "DATABASE_URL",
+        "sqlite://DATA_DIR/trunkline.db",
+        "The database: sqlite://PATH.",
+    ),
+    key(
+        "QUEUE_URL",
+        "embedded://DATA_DIR/queue.db",
+        "The queue: embedded://PATH.",
+    ),
+    key(
+        "DATA_DIR",
+        "trunkline-data",
+        "The folder for everything that is kept in files.",
+    ),
+    key(
+        "PUSHER_URL",
+        "",
+        "Where alerts go: http(s)://KEY:SECRET@HOST[:PORT]/apps/APP_ID. Without it they stand in the table only.",
+    ),
+    key(
+        "JWT_SECRET",
+        "",
+        "The secret of the tokens that `trunkline token` makes (HS256).",
+    ),
+    key("HTTP_ADDRESS", "127.0.0.1:8001", "Where webhooks are received."),
+    key(
+        "METRICS_ADDRESS",
+        "",
+        "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9003 call-writer, 9004 notifier.",
+    ),
+    key(
+        "DEFAULT_REGION",
+        "US",
+        "The country of telephone numbers that name none.",
+    ),
+    key(
+        "MATCH_PREFERENCE",
+        "customer-first",
+        "Whom a number that several people share means: customer-first or most-recent.",
+    ),
+    key(
+        "NEVER_MATCH",
+        "",
+        "Numbers that belong to nobody, comma-separated: the account's own, and blocked ones.",
+    ),
+    key(
+        "RETRY_LADDER",
+        "1s,10s,1m,10m",
+        "How long a failed message rests before each further try.",
+    ),
+    key(
+        "SHUTDOWN_GRACE",
+        "20s",
+        "How long a process may take to finish what it holds.",
+    ),
+    key(
+        "LOG_FORMAT",
+        "text",
+        "text or json. What is logged: RUST_LOG, info unless set.",
+    ),
+];
+
+/// Names with these beginnings are ours or meant to be: an unknown one is a slip of the pen.
+const OUR_PREFIXES: [&str; 2] = ["CALLRAIL_", "PUSHER_"];
+
+/// The settings of a process, merged. Values never show in `Debug`: some are secrets.
+#[derive(Clone, Default)]
+pub struct Settings {
+    values: BTreeMap<String, String>,
+    unknown: Vec<String>,
+}
+
+/// A setting that is wrong: one line that says which and how to mend it, never its value.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// `trunkline.toml` cannot be read or holds what is no setting.
+    #[error("trunkline.toml: {0}")]
+    File(String),
+    /// A mounted file cannot be read.
+    #[error("{name}_FILE: cannot read {path}")]
+    Mounted {
+        /// The setting.
+        name: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The value does not fit.
+    #[error("{name}: {reason}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It must be set for what was asked.
+    #[error("{name} is not set: {meaning}")]
+    Missing {
+        /// The setting.
+        name: &'static str,
+        /// What it is for.
+        meaning: &'static str,
+    },
+}
+
+impl Settings {
+    /// Reads the settings of this process: `trunkline.toml` and `.env` in the working folder, the environment.
+    pub fn load() -> Result<Self, SettingsError> {
+        let dotenv = dotenvy::dotenv_iter()
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        Self::merge(Path::new("trunkline.toml"), dotenv.chain(std::env::vars()))
+    }
+
+    /// Merges a file, if it is there, and an environment, in which a later value wins.
+    pub fn merge(
+        file: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let in_file = Config::builder()
+            .add_source(File::from(file).format(FileFormat::Toml).required(false))
+            .build()
+            .and_then(Config::try_deserialize::<BTreeMap<String, String>>)
+            .map_err(|error| SettingsError::File(error.to_string()))?;
+        let mut settings = Self::default();
+        for (name, value) in in_file {
+            let Some(key) = KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(&name)) else {
+                return Err(SettingsError::File(format!("there is no setting `{name}`")));
+            };
+            settings.values.insert(key.name.to_owned(), value);
+        }
+
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        for key in &KEYS {
+            if let Some(path) = environment.get(&format!("{}_FILE", key.name)) {
+                let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Mounted {
+                    name: key.name,
+                    path: path.clone(),
+                    source,
+                })?;
+                settings
+                    .values
+                    .insert(key.name.to_owned(), text.trim().to_owned());
+            } else if let Some(value) = environment.get(key.name) {
+                settings.values.insert(key.name.to_owned(), value.clone());
+            }
+        }
+        settings.unknown = environment.into_keys().filter(|name| is_slip(name)).collect();
+        Ok(settings)
+    }
+
+    /// Names in the environment that look like settings and are none.
+    pub fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    /// Sets a value, as a command that brings its own parts does.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.values.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The text of a setting; an empty one counts as not set.
+    pub fn text(&self, name: &'static str) -> Option<&str> {
+        self.values
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A setting in its type, if it is set.
+    pub fn get<T>(&self, name: &'static str) -> Result<Option<T>, SettingsError>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        let parse = |text: &str| {
+            text.parse().map_err(|error: T::Err| SettingsError::Invalid {
+                name,
+                reason: error.to_string(),
+            })
+        };
+        self.text(name).map(parse).transpose()
+    }
+
+    /// A setting in its type, or the default of [`KEYS`].
+    pub fn get_or_default<T>(&self, name: &'static str) -> Result<T, SettingsError>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        let default = KEYS
+            .iter()
+            .find(|key| key.name == name)
+            .map_or("", |key| key.default);
+        let parse = |text: &str| {
+            text.parse().map_err(|error: T::Err| SettingsError::Invalid {
+                name,
+                reason: error.to_string(),
+            })
+        };
+        parse(self.text(name).unwrap_or(default))
+    }
+
+    /// A setting that must be there.
+    pub fn require<T>(&self, name: &'static str) -> Result<T, SettingsError>
+    where
+        T: FromStr,
+        T::Err: fmt::Display,
+    {
+        let meaning = KEYS
+            .iter()
+            .find(|key| key.name == name)
+            .map_or("", |key| key.meaning);
+        self.get(name)?.ok_or(SettingsError::Missing { name, meaning })
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.values.keys().map(|name| (name, "[redacted]")))
+            .finish()
+    }
+}
+
+fn is_slip(name: &str) -> bool {
+    let known = KEYS
+        .iter()
+        .any(|key| name == key.name || name.strip_suffix("_FILE") == Some(key.name));
+    !known && OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// A span of time as people write it: `500ms`, `10s`, `1m`, `2h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub std::time::Duration);
+
+/// Several of them, comma-separated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spans(pub Vec<std::time::Duration>);
+
+/// The text is no span of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a span of time such as 500ms, 10s, 1m or 2h")]
+pub struct InvalidSpan;
+
+impl FromStr for Span {
+    type Err = InvalidSpan;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpan> {
+        let text = text.trim();
+        let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(InvalidSpan)?;
+        let number: u64 = text[..unit_at].parse().map_err(|_| InvalidSpan)?;
+        let milliseconds = match &text[unit_at..] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(InvalidSpan),
+        };
+        number
+            .checked_mul(milliseconds)
+            .map(std::time::Duration::from_millis)
+            .map(Self)
+            .ok_or(InvalidSpan)
+    }
+}
+
+impl FromStr for Spans {
+    type Err = InvalidSpan;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSpan> {
+        text.split(',')
+            .map(|part| Ok(part.parse::<Span>()?.0))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(toml: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trunkline.toml");
+        std::fs::write(&file, toml).unwrap();
+        Settings::merge(
+            &file,
+            environment
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+        let settings = merged(
+            "http_address = \"1.2.3.4:1\"\ndata_dir = \"x\"",
+            &[("DATA_DIR", "y")],
+        )
+        .unwrap();
+        assert_eq!(settings.text("HTTP_ADDRESS"), Some("1.2.3.4:1"));
+        assert_eq!(settings.text("DATA_DIR"), Some("y"));
+        assert_eq!(settings.get_or_default::<String>("DEFAULT_REGION").unwrap(), "US");
+    }
+
+    #[test]
+    fn a_mounted_file_wins_over_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "from-file\n").unwrap();
+        let path = secret.to_str().unwrap();
+        let settings = merged("", &[("JWT_SECRET", "from-env"), ("JWT_SECRET_FILE", path)]).unwrap();
+        assert_eq!(settings.text("JWT_SECRET"), Some("from-file"));
+    }
+
+    #[test]
+    fn a_mounted_file_that_is_not_there_is_named() {
+        let error = merged("", &[("JWT_SECRET_FILE", "/nowhere")]).unwrap_err();
+        assert_eq!(error.to_string(), "JWT_SECRET_FILE: cannot read /nowhere");
+    }
+
+    #[test]
+    fn an_unknown_key_in_the_file_stops_with_its_name() {
+        let error = merged("databse_url = \"sqlite://x\"", &[]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "trunkline.toml: there is no setting `databse_url`"
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_in_the_environment_is_found() {
+        let settings = merged(
+            "",
+            &[
+                ("CALLRAIL_SIGNING_KEY", "k"),
+                ("PATH", "/bin"),
+                ("PUSHER_URL_FILE", "/dev/null"),
+            ],
+        );
+        assert_eq!(settings.unwrap().unknown(), ["CALLRAIL_SIGNING_KEY"]);
+    }
+
+    #[test]
+    fn no_value_shows_when_settings_are_printed() {
+        let settings = merged("", &[("JWT_SECRET", "hush")]).unwrap();
+        assert!(!format!("{settings:?}").contains("hush"));
+    }
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        let ladder: Spans = "500ms, 10s,1m,2h".parse().unwrap();
+        let milliseconds: Vec<u128> = ladder.0.iter().map(std::time::Duration::as_millis).collect();
+        assert_eq!(milliseconds, [500, 10_000, 60_000, 7_200_000]);
+        for wrong in [
+            "",
+            "10",
+            "s",
+            "1d",
+            "-1s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert_eq!(wrong.parse::<Span>(), Err(InvalidSpan), "{wrong}");
+        }
+    }
+}

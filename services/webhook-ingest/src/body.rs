@@ -1,0 +1,79 @@
+//! Reads bodies that nobody has verified yet, within bounds: of one body, and of all that are under way.
+
+use std::time::Duration;
+
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// The longest body. A real one has about 4 kB; a long transcript makes it longer.
+pub(crate) const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// All bodies under way together, in bytes.
+const MAX_UNDER_WAY: usize = 32 * 1024 * 1024;
+
+/// How long a body may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads bodies; all of a process share one.
+pub(crate) struct BodyReader {
+    room: Semaphore,
+}
+
+/// A body, and its share of the room, which is free again when it is dropped.
+pub(crate) struct Body<'a> {
+    pub(crate) bytes: Bytes,
+    _room: Option<SemaphorePermit<'a>>,
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unread {
+    #[error("the body is longer than 16 MiB")]
+    TooLong,
+    #[error("too many bodies are under way")]
+    NoRoom,
+    #[error("the body did not arrive within 10 seconds")]
+    TooSlow,
+    #[error("the body broke off")]
+    BrokenOff,
+}
+
+impl Default for BodyReader {
+    fn default() -> Self {
+        Self {
+            room: Semaphore::new(MAX_UNDER_WAY),
+        }
+    }
+}
+
+impl BodyReader {
+    /// Reads a whole body.
+    pub(crate) async fn read(&self, payload: Payload) -> Result<Body<'_>, Unread> {
+        tokio::time::timeout(PATIENCE, self.read_chunks(payload))
+            .await
+            .unwrap_or(Err(Unread::TooSlow))
+    }
+
+    async fn read_chunks(&self, mut payload: Payload) -> Result<Body<'_>, Unread> {
+        let mut bytes = BytesMut::new();
+        let mut room: Option<SemaphorePermit<'_>> = None;
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Unread::BrokenOff)?;
+            if bytes.len() + chunk.len() > MAX_BODY {
+                return Err(Unread::TooLong);
+            }
+            let size = u32::try_from(chunk.len()).map_err(|_| Unread::TooLong)?;
+            let more = self.room.try_acquire_many(size).map_err(|_| Unread::NoRoom)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                None => room = Some(more),
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Body {
+            bytes: bytes.freeze(),
+            _room: room,
+        })
+    }
+}

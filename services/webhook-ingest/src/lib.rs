@@ -1,0 +1,102 @@
+//! Receives CallRail's webhooks and publishes them as call events. Faces the internet; has no database.
+//!
+//! The way of a delivery: [`body`] reads it within bounds, [`accept`] verifies the signature, turns it into an
+//! event or a quarantined body, and publishes that; [`webhook`] answers. CallRail never sends a delivery twice, so
+//! the answer is 2xx exactly when the message is durable.
+
+mod accept;
+mod answer;
+mod body;
+mod metrics;
+mod test_endpoint;
+mod webhook;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use callrail::SigningKeys;
+use calls::Region;
+use queue::Queue;
+use runtime::{CancellationToken, Health};
+
+use accept::Acceptor;
+use body::BodyReader;
+use metrics::Metrics;
+
+/// How long a connection may take to send its headers, and to be let go at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the service is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Without any, every webhook is refused.
+    pub signing_keys: SigningKeys,
+    /// The country of numbers that name none.
+    pub region: Region,
+}
+
+/// The service, ready to be served.
+#[derive(Clone)]
+pub struct WebhookIngest {
+    acceptor: web::Data<Acceptor>,
+    body_reader: web::Data<BodyReader>,
+}
+
+impl WebhookIngest {
+    /// Registers the service's metrics and its check: that the queue answers.
+    pub fn new(settings: Settings, queue: Queue, health: &mut Health) -> Self {
+        if settings.signing_keys.is_empty() {
+            tracing::error!(
+                "no signing key is set, so every webhook is refused: set CALLRAIL_SIGNING_KEYS to the key on the \
+                 Webhooks page of the company in CallRail"
+            );
+        }
+        let metrics = Metrics::register(health.registry());
+        let probe = queue.clone();
+        health.check("queue", move || {
+            let queue = probe.clone();
+            async move { queue.depths().await.map(drop).map_err(|error| error.to_string()) }
+        });
+        Self {
+            acceptor: web::Data::new(Acceptor::new(settings, queue, metrics)),
+            body_reader: web::Data::new(BodyReader::default()),
+        }
+    }
+
+    /// Adds the service's endpoints to an application.
+    pub fn routes(&self, app: &mut web::ServiceConfig) {
+        app.app_data(self.acceptor.clone())
+            .app_data(self.body_reader.clone())
+            .route("/api/webhooks/test", web::get().to(test_endpoint::test))
+            .route("/api/webhooks/test", web::post().to(test_endpoint::test))
+            .route("/api/webhooks/callrail/{kind}", web::post().to(webhook::receive))
+            .route(
+                "/api/webhooks/callrail/{company}/{kind}",
+                web::post().to(webhook::receive_for_company),
+            );
+    }
+
+    /// Serves the endpoints until `shutdown`.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let address = listener.local_addr().context("the listener has no address")?;
+        let server = HttpServer::new(move || {
+            let service = self.clone();
+            App::new()
+                .configure(move |app| service.routes(app))
+                .default_service(web::to(answer::not_found))
+        })
+        .client_request_timeout(PATIENCE)
+        .client_disconnect_timeout(PATIENCE)
+        .shutdown_timeout(PATIENCE.as_secs())
+        .disable_signals()
+        .listen(listener)
+        .context("cannot listen for webhooks")?
+        .run();
+        tracing::info!(%address, "receiving webhooks");
+        runtime::serve(server, shutdown)
+            .await
+            .context("the server of the webhooks failed")
+    }
+}

@@ -1,0 +1,73 @@
+//! `POST /api/webhooks/callrail/{kind}` and `/api/webhooks/callrail/{company}/{kind}`.
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use callrail::{CompanyId, WebhookKind};
+use chrono::Utc;
+
+use crate::accept::{Acceptor, NotAccepted};
+use crate::answer;
+use crate::body::BodyReader;
+use crate::metrics::Outcome;
+
+pub(crate) async fn receive(
+    request: HttpRequest,
+    kind: Path<String>,
+    payload: Payload,
+    acceptor: Data<Acceptor>,
+    body_reader: Data<BodyReader>,
+) -> HttpResponse {
+    receive_kind(request, None, &kind, payload, acceptor, body_reader).await
+}
+
+/// The company in the URL is for people who set up several: what is signed, the body, says which company it is.
+pub(crate) async fn receive_for_company(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    payload: Payload,
+    acceptor: Data<Acceptor>,
+    body_reader: Data<BodyReader>,
+) -> HttpResponse {
+    let (company, kind) = path.into_inner();
+    let company = CompanyId::parse(&company).ok();
+    receive_kind(request, company, &kind, payload, acceptor, body_reader).await
+}
+
+async fn receive_kind(
+    request: HttpRequest,
+    company_in_url: Option<CompanyId>,
+    kind: &str,
+    payload: Payload,
+    acceptor: Data<Acceptor>,
+    body_reader: Data<BodyReader>,
+) -> HttpResponse {
+    let kind = WebhookKind::from_path(kind);
+    let received_at = Utc::now();
+    let reader = body_reader.into_inner();
+    let acceptor = acceptor.into_inner();
+
+    // A task of its own: from here on a client that hangs up does not matter.
+    let task = actix_web::rt::spawn(async move {
+        let body = match reader.read(payload).await {
+            Ok(body) => body,
+            Err(error) => {
+                acceptor.metrics.count(Outcome::Unread);
+                tracing::warn!(reason = %error, "did not read the body of a webhook");
+                return answer::unread(error);
+            }
+        };
+        let accepted = match acceptor.verify(request.headers(), &body.bytes) {
+            Ok(verified) => acceptor.accept(verified, kind, company_in_url, received_at).await,
+            Err(error) => Err(NotAccepted::Signature(error)),
+        };
+        match accepted {
+            Ok(accepted) => answer::accepted(accepted),
+            Err(error) => {
+                acceptor.note_refusal(&error);
+                answer::not_accepted(&error)
+            }
+        }
+    });
+    task.await
+        .unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+}
