@@ -1,0 +1,69 @@
+//! Publishes alerts after the transaction that raised them, and those that a crash left behind.
+
+use std::error::Error;
+use std::time::Duration;
+
+use calls::OutgoingAlert;
+use chrono::{TimeDelta, Utc};
+use queue::{Message, Queue, QueueName};
+use runtime::CancellationToken;
+use store::Store;
+
+/// How often the table is searched for alerts that are not on their way.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// An alert younger than this is on its way to being published by whoever raised it.
+const LEFT_BEHIND_AFTER: TimeDelta = TimeDelta::seconds(5);
+
+const MAX_SWEPT: u32 = 256;
+
+/// Publishes alerts and notes that. What fails here is not lost: the sweep finds it.
+pub(crate) async fn publish(store: &Store, queue: &Queue, alerts: Vec<OutgoingAlert>) {
+    if alerts.is_empty() {
+        return;
+    }
+    let ids = alerts.iter().map(|outgoing| outgoing.alert.id).collect();
+    let messages = alerts.iter().map(message).collect();
+    if let Err(error) = queue.publish_all(QueueName::Alerts, messages).await {
+        tracing::error!(
+            error = &error as &dyn Error,
+            alerts = alerts.len(),
+            "could not publish alerts: they are swept up later"
+        );
+        return;
+    }
+    if let Err(error) = store.mark_alerts_published(ids, Utc::now()).await {
+        tracing::warn!(
+            error = &error as &dyn Error,
+            "could not note that alerts are published: they may be published again"
+        );
+    }
+}
+
+/// Publishes what was left behind, until `shutdown`.
+pub(crate) async fn sweep(store: Store, queue: Queue, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match store
+            .unpublished_alerts(Utc::now() - LEFT_BEHIND_AFTER, MAX_SWEPT)
+            .await
+        {
+            Ok(alerts) => publish(&store, &queue, alerts).await,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn Error,
+                    "could not look for alerts that were left behind"
+                );
+            }
+        }
+    }
+}
+
+fn message(outgoing: &OutgoingAlert) -> Message {
+    Message::new(outgoing.alert.id, outgoing.encode())
+}

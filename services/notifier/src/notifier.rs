@@ -1,0 +1,98 @@
+//! Takes alerts, publishes them, and says what became of each.
+
+use std::sync::Arc;
+
+use calls::alert::RING_IS_NEWS;
+use calls::{AlertKind, OutgoingAlert};
+use chrono::{DateTime, Utc};
+use pusher::{Event, MAX_BATCH, Pusher};
+use queue::{Delivery, Handler, Outside, Pauses, Queue, QueueName, Verdict, Worker};
+use runtime::CancellationToken;
+
+use crate::event::{Payload, events};
+
+/// An alert becomes two events at most, so that many alerts are one request at most.
+const ALERTS_PER_REQUEST: usize = MAX_BATCH / 2;
+
+/// Publishes alerts. Any number of them may run on one queue, but the alerts of a call keep their order with
+/// one only.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    /// Where to. `None`: nowhere, alerts stand in their table only.
+    pub pusher: Option<Pusher>,
+    /// How much is told.
+    pub payload: Payload,
+    /// While Pusher or the queue cannot be reached.
+    pub pauses: Pauses,
+    /// The current time.
+    pub clock: fn() -> DateTime<Utc>,
+}
+
+impl Notifier {
+    /// Works until `shutdown`; then the request under way is finished.
+    ///
+    /// While Pusher cannot be reached, is busy or refuses our key, alerts stay in the queue, however long; no
+    /// attempt is counted. An alert that Pusher refuses goes up the retry ladder alone. One that is no alert
+    /// is dead-lettered. Rings that are no news any more are dropped here: the table `alerts` has them.
+    pub async fn run(self, queue: Queue, shutdown: CancellationToken) {
+        Worker::new(queue, QueueName::Alerts, ALERTS_PER_REQUEST, self.pauses)
+            .run(self, shutdown)
+            .await;
+    }
+
+    /// Publishes alerts with one request; if Pusher refuses one of them, each with its own, to find out which.
+    async fn publish(
+        &self,
+        pusher: &Pusher,
+        alerts: &[(usize, Vec<Event>)],
+        verdicts: &mut [Verdict],
+    ) -> Result<(), Outside> {
+        let all: Vec<Event> = alerts.iter().flat_map(|(_, events)| events).cloned().collect();
+        match pusher.publish_batch(&all, (self.clock)()).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
+            Err(_) => {}
+        }
+        for (index, events) in alerts {
+            match pusher.publish_batch(events, (self.clock)()).await {
+                Ok(()) => {}
+                Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
+                Err(error) => verdicts[*index] = Verdict::Retry(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Handler for Notifier {
+    async fn handle(&self, deliveries: &[Delivery]) -> Result<Vec<Verdict>, Outside> {
+        let now = (self.clock)();
+        let mut verdicts = vec![Verdict::Done; deliveries.len()];
+        let Some(pusher) = &self.pusher else {
+            return Ok(verdicts);
+        };
+        let mut alerts = Vec::with_capacity(deliveries.len());
+        for (index, delivery) in deliveries.iter().enumerate() {
+            match OutgoingAlert::decode(&delivery.message.body) {
+                Ok(outgoing) if is_news(&outgoing, now) => {
+                    alerts.push((index, events(&outgoing, self.payload)));
+                }
+                Ok(_) => {}
+                Err(error) => verdicts[index] = Verdict::Reject(error.to_string()),
+            }
+        }
+        self.publish(pusher, &alerts, &mut verdicts).await?;
+        Ok(verdicts)
+    }
+}
+
+/// Whether an alert is worth interrupting for: after an outage, an old ring is not.
+fn is_news(outgoing: &OutgoingAlert, now: DateTime<Utc>) -> bool {
+    let alert = &outgoing.alert;
+    let while_ringing = [
+        AlertKind::IncomingCall,
+        AlertKind::CallRouted,
+        AlertKind::CallAnswered,
+    ];
+    outgoing.push && (!while_ringing.contains(&alert.kind) || now - alert.at <= RING_IS_NEWS)
+}
