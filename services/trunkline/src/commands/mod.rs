@@ -1,0 +1,13 @@
+//! The operator's commands, one a file.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "commands speak to the person who calls them"
+)]
+
+pub(crate) mod contacts;
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod migrate;
+pub(crate) mod token;
+pub(crate) mod verify;

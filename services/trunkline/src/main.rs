@@ -1,0 +1,115 @@
+//! Trunkline: carries every CallRail call into a CRM's own database, and puts it on the right person's screen
+//! while the phone still rings.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the comments on arguments are help texts, read in a terminal"
+)]
+
+mod commands;
+mod parts;
+mod services;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use runtime::Settings;
+use runtime::telemetry::{self, LogFormat};
+use tracing_subscriber::filter::LevelFilter;
+
+use services::Service;
+
+/// Carries every CallRail call into your CRM's own database.
+///
+/// Try it without an account: `trunkline demo`. Run it: set CALLRAIL_SIGNING_KEYS, then `trunkline run`.
+/// Settings come from trunkline.toml, .env and the environment; the README lists them.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs everything in one process: receives webhooks, writes calls, sends alerts.
+    ///
+    /// With nothing set it keeps a SQLite database and a durable queue under DATA_DIR (trunkline-data) and listens on
+    /// 127.0.0.1:8001. CallRail's webhooks are accepted only when CALLRAIL_SIGNING_KEYS is set.
+    Run,
+    /// Plays calls against the whole program, with a simulated CallRail, and shows what becomes of them.
+    Demo(commands::demo::Demo),
+    /// Brings the database's schema up to date. Running it again changes nothing.
+    Migrate,
+    /// The CRM's people, by whose telephone numbers calls are matched.
+    #[command(subcommand)]
+    Contacts(commands::contacts::Contacts),
+    /// Says whether a captured webhook is genuine, and if not, why.
+    Verify(commands::verify::Verify),
+    /// Makes a token (JWT) for a developer, signed with JWT_SECRET.
+    Token(commands::token::Token),
+    /// Tells how a call came to be what the database says: every snapshot, what it changed, how it was matched.
+    Explain(commands::explain::Explain),
+    /// Runs the service that receives webhooks, alone.
+    WebhookIngest,
+    /// Runs the service that writes calls, alone. Run `trunkline migrate` first.
+    CallWriter,
+    /// Runs the service that sends alerts to Pusher, alone.
+    Notifier,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match try_main(Arguments::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
+    // reqwest is built without a provider of cryptography, so that only one gets into the program.
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
+        anyhow::bail!("another provider of cryptography is installed already");
+    }
+    let settings = Settings::load()?;
+    let is_service = matches!(
+        command,
+        Command::Run | Command::WebhookIngest | Command::CallWriter | Command::Notifier
+    );
+    let default_level = if is_service {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::WARN
+    };
+    let format: LogFormat = settings.get_or_default("LOG_FORMAT")?;
+    telemetry::init(format, default_level).context("cannot log")?;
+    for name in settings.unknown() {
+        tracing::warn!(name, "there is no such setting: is it a slip of the pen?");
+    }
+
+    match command {
+        Command::Run => services::run(&settings, &Service::ALL).await?,
+        Command::WebhookIngest => services::run(&settings, &[Service::WebhookIngest]).await?,
+        Command::CallWriter => services::run(&settings, &[Service::CallWriter]).await?,
+        Command::Notifier => services::run(&settings, &[Service::Notifier]).await?,
+        Command::Demo(demo) => return demo.run().await,
+        Command::Migrate => commands::migrate::run(&settings).await?,
+        Command::Contacts(contacts) => return contacts.run(&settings).await,
+        Command::Verify(verify) => return verify.run(),
+        Command::Token(token) => token.run(&settings)?,
+        Command::Explain(explain) => explain.run(&settings).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stderr, reason = "the last word of a command")]
+fn report(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

@@ -1,0 +1,116 @@
+//! Makes the parts of a process from its settings.
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
+use chrono::Utc;
+use notifier::{Notifier, Payload};
+use pusher::{Pusher, PusherUrl};
+use queue::{Pauses, Queue, QueueOptions, QueueUrl};
+use runtime::Settings;
+use runtime::settings::{SettingsError, Spans};
+use store::{DatabaseUrl, Store};
+
+/// How long Pusher may take to answer.
+const PUSHER_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(crate) fn data_dir(settings: &Settings) -> Result<PathBuf, SettingsError> {
+    settings.get_or_default("DATA_DIR")
+}
+
+pub(crate) fn database_url(settings: &Settings) -> Result<DatabaseUrl, SettingsError> {
+    match settings.get("DATABASE_URL")? {
+        Some(url) => Ok(url),
+        None => Ok(DatabaseUrl::Sqlite(data_dir(settings)?.join("trunkline.db"))),
+    }
+}
+
+pub(crate) async fn store(settings: &Settings) -> anyhow::Result<Store> {
+    Ok(Store::connect(&database_url(settings)?).await?)
+}
+
+pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
+    let default = || {
+        Ok(format!(
+            "embedded://{}",
+            data_dir(settings)?.join("queue.db").display()
+        ))
+    };
+    let url = settings
+        .text("QUEUE_URL")
+        .map_or_else(default, |text| Ok::<_, SettingsError>(text.to_owned()))?;
+    let url: QueueUrl = url.parse().context("QUEUE_URL")?;
+    let Spans(retry_ladder) = settings.get_or_default("RETRY_LADDER")?;
+    Ok(Queue::connect(&url, QueueOptions { retry_ladder }).await?)
+}
+
+pub(crate) fn region(settings: &Settings) -> Result<Region, SettingsError> {
+    settings.get_or_default("DEFAULT_REGION")
+}
+
+pub(crate) fn match_rules(settings: &Settings) -> Result<MatchRules, SettingsError> {
+    let Preference(preference) = settings.get_or_default("MATCH_PREFERENCE")?;
+    let region = region(settings)?;
+    let never = settings.text("NEVER_MATCH").unwrap_or_default();
+    let never = never
+        .split(',')
+        .map(str::trim)
+        .filter(|number| !number.is_empty());
+    let never = never.enumerate().map(|(index, number)| {
+        PhoneNumber::parse(number, region).map_err(|error| SettingsError::Invalid {
+            name: "NEVER_MATCH",
+            reason: format!("number {} of the list is {error}", index + 1),
+        })
+    });
+    Ok(MatchRules {
+        preference,
+        never: never.collect::<Result<HashSet<_>, _>>()?,
+    })
+}
+
+pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {
+    let pusher = match settings.get::<PusherUrl>("PUSHER_URL")? {
+        Some(url) => {
+            let client = pusher::http_client()
+                .build()
+                .context("cannot make an HTTP client")?;
+            Some(Pusher::new(url, client, PUSHER_TIMEOUT))
+        }
+        None => None,
+    };
+    Ok(Notifier {
+        pusher,
+        payload: Payload::Full,
+        pauses: Pauses::default(),
+        clock: Utc::now,
+    })
+}
+
+/// Listens at once, so that an address that is taken stops the process before it takes anything on.
+pub(crate) fn listen(name: &'static str, address: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}: set {name} to another address"))?;
+    listener
+        .set_nonblocking(true)
+        .context("cannot set up the listener")?;
+    Ok(listener)
+}
+
+struct Preference(MatchPreference);
+
+impl FromStr for Preference {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "customer-first" => Ok(Self(MatchPreference::CustomerFirst)),
+            "most-recent" => Ok(Self(MatchPreference::MostRecent)),
+            _ => Err("must be customer-first or most-recent"),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Runs services: all in one process, or one alone. No service knows which.
+
+use anyhow::Context;
+use call_writer::CallWriter;
+use callrail::SigningKeys;
+use queue::Pauses;
+use runtime::settings::Span;
+use runtime::{Health, Settings, Supervisor};
+use store::Store;
+use webhook_ingest::WebhookIngest;
+
+use crate::parts;
+
+/// The services there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    WebhookIngest,
+    CallWriter,
+    Notifier,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 3] = [Self::WebhookIngest, Self::CallWriter, Self::Notifier];
+
+    /// Where its health and metrics are served unless `METRICS_ADDRESS` says otherwise. A process that runs several
+    /// takes the first one's.
+    fn metrics_address(self) -> &'static str {
+        match self {
+            Self::WebhookIngest => "127.0.0.1:9001",
+            Self::CallWriter => "127.0.0.1:9003",
+            Self::Notifier => "127.0.0.1:9004",
+        }
+    }
+}
+
+/// Runs these services until the process is asked to end.
+pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Result<()> {
+    let Span(grace) = settings.get_or_default("SHUTDOWN_GRACE")?;
+    let metrics_address = services
+        .first()
+        .map_or("127.0.0.1:9001", |service| service.metrics_address());
+    let metrics_address = settings.text("METRICS_ADDRESS").unwrap_or(metrics_address);
+    let health_listener = parts::listen("METRICS_ADDRESS", metrics_address)?;
+
+    // The one process of the standalone shape minds its own database; services that run alone are many, and leave
+    // that to `trunkline migrate`.
+    if services.len() > 1 {
+        for migration in Store::migrate(&parts::database_url(settings)?).await? {
+            tracing::info!(migration, "brought the database's schema up to date");
+        }
+    }
+    let queue = parts::queue(settings).await?;
+    let mut health = Health::new();
+    let mut supervisor = Supervisor::new(grace);
+
+    if services.contains(&Service::WebhookIngest) {
+        let signing_keys: SigningKeys = settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default();
+        let ingest_settings = webhook_ingest::Settings {
+            signing_keys,
+            region: parts::region(settings)?,
+        };
+        let address: String = settings.get_or_default("HTTP_ADDRESS")?;
+        let listener = parts::listen("HTTP_ADDRESS", &address)?;
+        let ingest = WebhookIngest::new(ingest_settings, queue.clone(), &mut health);
+        supervisor.spawn("webhook-ingest", |shutdown| ingest.serve(listener, shutdown));
+    }
+    if services.contains(&Service::CallWriter) {
+        let store = parts::store(settings).await?;
+        let writer_settings = call_writer::Settings {
+            rules: parts::match_rules(settings)?,
+            pauses: Pauses::default(),
+        };
+        let writer = CallWriter::new(writer_settings, queue.clone(), store, &mut health);
+        supervisor.spawn("call-writer", |shutdown| async {
+            writer.run(shutdown).await;
+            Ok(())
+        });
+    }
+    if services.contains(&Service::Notifier) {
+        let notifier = parts::notifier(settings)?;
+        if notifier.pusher.is_none() {
+            tracing::info!("PUSHER_URL is not set: alerts stand in the table `alerts` only");
+        }
+        supervisor.spawn("notifier", |shutdown| async {
+            notifier.run(queue, shutdown).await;
+            Ok(())
+        });
+    }
+    tracing::info!(?services, %metrics_address, "running");
+    supervisor.spawn("health", |shutdown| health.serve(health_listener, shutdown));
+    supervisor.run().await.context("stopped with a failure")?;
+    tracing::info!("stopped");
+    Ok(())
+}
