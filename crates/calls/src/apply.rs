@@ -5,12 +5,14 @@ use chrono::{DateTime, Utc};
 use callrail::CallId;
 
 use crate::alert::{Occasion, OutgoingAlert};
+use crate::digest::Digest;
 use crate::event::CallEvent;
 use crate::interaction::Interaction;
 use crate::matching::{self, Link, MatchMethod, MatchRules, People};
 use crate::phone::Party;
 use crate::project::project;
-use crate::record::{Digest, Group, Record, RecordedSnapshot, Seal, SealReason, Seals};
+use crate::record::{Record, RecordedSnapshot};
+use crate::seal::{Group, Seal, SealReason, Seals};
 
 /// What the database knows of one call.
 #[derive(Debug, Clone)]

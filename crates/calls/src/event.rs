@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use callrail::{CompanyId, WebhookKind};
 
-use crate::record::{Digest, RecordedSnapshot};
+use crate::digest::Digest;
 use crate::snapshot::Snapshot;
 
 /// The version of the JSON form. Later versions only add to it, so an older event can always be read.
@@ -53,20 +53,6 @@ impl CallEvent {
     /// Reads the JSON form.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         serde_json::from_slice(body).map_err(|error| DecodeError::new("a call event", error))
-    }
-
-    /// The event as the record of its call keeps it.
-    pub fn to_recorded(&self) -> RecordedSnapshot {
-        RecordedSnapshot {
-            digest: self.digest(),
-            kind: self.kind,
-            origin: self.origin,
-            company: self.company.clone(),
-            first_observed_at: self.observed_at,
-            last_observed_at: self.observed_at,
-            changes: self.changes.clone(),
-            snapshot: self.call.clone(),
-        }
     }
 
     /// Names the content: kind, normalised call and changes, never the time or the message.

@@ -11,6 +11,7 @@
 
 pub mod alert;
 mod apply;
+mod digest;
 mod event;
 mod from_callrail;
 mod interaction;
@@ -20,11 +21,13 @@ mod phone;
 mod project;
 mod record;
 mod redaction;
+mod seal;
 mod snapshot;
 
 pub use alert::{Alert, AlertContact, AlertKind, OutgoingAlert};
 pub use apply::{CallChanges, CallState, Written, apply, link_again};
 pub use callrail::{CallId, CallType, CompanyId, Direction};
+pub use digest::Digest;
 pub use event::{CallEvent, DecodeError, EventKind, Origin, SCHEMA};
 pub use from_callrail::{Receipt, Unreadable, from_callrail};
 pub use interaction::{Interaction, Outcome, interaction_id};
@@ -33,6 +36,7 @@ pub use matching::{
 };
 pub use phone::{Party, PhoneNumber, Region, UnreadableNumber, is_withheld};
 pub use project::{Step, explain, project};
-pub use record::{Digest, Group, Record, RecordedSnapshot, Seal, SealReason, Seals};
+pub use record::{Record, RecordedSnapshot};
 pub use redaction::{redact_object, redact_text};
+pub use seal::{Group, Seal, SealReason, Seals};
 pub use snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};

@@ -17,7 +17,8 @@ use callrail::{CompanyId, Direction};
 use crate::interaction::{Interaction, Outcome, interaction_id, number};
 use crate::matching::{Link, MatchMethod};
 use crate::notes::notes;
-use crate::record::{Group, Record, RecordedSnapshot, Seals};
+use crate::record::{Record, RecordedSnapshot};
+use crate::seal::{Group, Seals};
 use crate::snapshot::{Attribution, Facts, Judgement, Recording, Stage};
 
 /// Folds the record into the row, linked with nobody yet. `None`: no snapshot says that the call is over.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use calls::{Alert, AlertKind, Interaction, Outcome};
+use calls::{Alert, AlertKind, Interaction, Outcome, is_withheld};
 use chrono::{DateTime, TimeDelta, Utc};
 use store::Store;
 use tokio::task::JoinHandle;
@@ -80,7 +80,11 @@ fn print_alert(alert: &Alert, push: bool) {
         AlertKind::CallUpdated => "UPDATED",
     };
     let time = alert.at.format("%H:%M:%S");
-    let number = alert.from.as_deref().unwrap_or("number withheld");
+    let number = alert
+        .from
+        .as_deref()
+        .filter(|number| !is_withheld(number))
+        .unwrap_or("number withheld");
     let who = match &alert.contact {
         Some(known) => {
             let name = known.name.as_deref().unwrap_or("no name");
