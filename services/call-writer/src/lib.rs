@@ -15,6 +15,7 @@ use calls::MatchRules;
 use queue::{Pauses, Queue, QueueName, Worker};
 use runtime::{CancellationToken, Health};
 use store::Store;
+use tokio::task::{JoinError, JoinSet};
 
 use dead_letters::DeadLetters;
 use events::Events;
@@ -60,8 +61,8 @@ impl CallWriter {
         }
     }
 
-    /// Works until `shutdown`; then finishes the batches under way.
-    pub async fn run(self, shutdown: CancellationToken) {
+    /// Works until `shutdown`; then finishes the batches under way. Fails when one of its tasks panics.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), JoinError> {
         let Self {
             settings,
             queue,
@@ -69,14 +70,23 @@ impl CallWriter {
             metrics,
         } = self;
         let rules = Arc::new(settings.rules);
-        let events = || Events::new(store.clone(), queue.clone(), Arc::clone(&rules), metrics.clone());
-        let worker = |name, max_batch| Worker::new(queue.clone(), name, max_batch, settings.pauses);
-        tokio::join!(
-            worker(QueueName::Progress, MAX_RINGS).run(events(), shutdown.clone()),
-            worker(QueueName::Live, MAX_EVENTS).run(events(), shutdown.clone()),
-            worker(QueueName::Backfill, MAX_EVENTS).run(events(), shutdown.clone()),
-            worker(QueueName::Dead, MAX_DEAD_LETTERS).run(DeadLetters::new(store.clone()), shutdown.clone()),
-            outbox::sweep(store.clone(), queue.clone(), shutdown.clone()),
-        );
+        let mut tasks = JoinSet::new();
+        let batches = [
+            (QueueName::Progress, MAX_RINGS),
+            (QueueName::Live, MAX_EVENTS),
+            (QueueName::Backfill, MAX_EVENTS),
+        ];
+        for (name, max_batch) in batches {
+            let events = Events::new(store.clone(), queue.clone(), Arc::clone(&rules), metrics.clone());
+            let worker = Worker::new(queue.clone(), name, max_batch, settings.pauses);
+            tasks.spawn(worker.run(events, shutdown.clone()));
+        }
+        let worker = Worker::new(queue.clone(), QueueName::Dead, MAX_DEAD_LETTERS, settings.pauses);
+        tasks.spawn(worker.run(DeadLetters::new(store.clone()), shutdown.clone()));
+        tasks.spawn(outbox::sweep(store, queue, shutdown));
+        while let Some(ended) = tasks.join_next().await {
+            ended?;
+        }
+        Ok(())
     }
 }

@@ -72,8 +72,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         };
         let writer = CallWriter::new(writer_settings, queue.clone(), store, &mut health);
         supervisor.spawn("call-writer", |shutdown| async {
-            writer.run(shutdown).await;
-            Ok(())
+            Ok(writer.run(shutdown).await?)
         });
     }
     if services.contains(&Service::Notifier) {
