@@ -19,6 +19,7 @@ pub mod matching;
 mod notes;
 mod phone;
 mod project;
+mod quarantine;
 mod record;
 mod redaction;
 mod seal;
@@ -36,7 +37,7 @@ pub use matching::{
 };
 pub use phone::{Party, PhoneNumber, Region, UnreadableNumber, is_withheld};
 pub use project::{Step, explain, project};
+pub use quarantine::QuarantinedDelivery;
 pub use record::{Record, RecordedSnapshot};
-pub use redaction::{redact_object, redact_text};
 pub use seal::{Group, Seal, SealReason, Seals};
 pub use snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};

@@ -31,7 +31,7 @@ const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
 /// Redacts a call object, and drops the NUL characters that PostgreSQL cannot store, everywhere in it.
 /// Doing it again changes nothing.
-pub fn redact_object(object: &mut Map<String, Value>) {
+pub(crate) fn redact_object(object: &mut Map<String, Value>) {
     redact_members(object, false);
 }
 
@@ -56,7 +56,7 @@ fn redact_members(object: &mut Map<String, Value>, free_text: bool) {
 }
 
 /// Redacts text of unknown shape: a body that could not be read.
-pub fn redact_text(text: &str) -> String {
+pub(crate) fn redact_text(text: &str) -> String {
     let mut redacted = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {

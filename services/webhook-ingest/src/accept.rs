@@ -5,7 +5,7 @@ use callrail::{
     ALTERNATIVE_SIGNATURE_HEADER, CompanyId, SIGNATURE_HEADER, SignatureError, SigningKey, WebhookKind,
     parse_object,
 };
-use calls::{CallEvent, EventKind, Origin, Receipt, Unreadable, from_callrail, redact_text};
+use calls::{CallEvent, EventKind, Origin, QuarantinedDelivery, Receipt, Unreadable, from_callrail};
 use chrono::{DateTime, Utc};
 use queue::{Failures, Message, Queue, QueueError, QueueName};
 use uuid::Uuid;
@@ -76,17 +76,8 @@ impl Acceptor {
         received_at: DateTime<Utc>,
     ) -> Result<Accepted, NotAccepted> {
         let event_id = Uuid::now_v7();
-        let Some(kind) = kind.map(EventKind::from) else {
-            return self
-                .quarantine(
-                    event_id,
-                    delivery.body,
-                    "the URL names no kind of call webhook",
-                    received_at,
-                )
-                .await;
-        };
-        match self.read(&delivery, event_id, kind, received_at) {
+        let kind = kind.map(EventKind::from);
+        let unreadable = match self.read(&delivery, event_id, kind, received_at) {
             Ok(event) => {
                 delivery.key.allows(event.company.as_ref())?;
                 if company_in_url.is_some() && company_in_url != event.company {
@@ -95,33 +86,32 @@ impl Acceptor {
                         "a webhook came to another company's URL: the company in its signed body is taken"
                     );
                 }
-                self.publish(event).await
+                return self.publish(event).await;
             }
-            Err(unreadable) => {
-                let reason = reason(&unreadable);
-                self.quarantine(event_id, delivery.body, &reason, received_at)
-                    .await
-            }
-        }
+            Err(unreadable) => unreadable,
+        };
+        let company = delivery.key.company().cloned();
+        let kept = QuarantinedDelivery::new(kind, received_at, company, delivery.body);
+        self.quarantine(event_id, &kept, reason(&unreadable)).await
     }
 
     fn read(
         &self,
         delivery: &Verified<'_>,
         event_id: Uuid,
-        kind: EventKind,
+        kind: Option<EventKind>,
         observed_at: DateTime<Utc>,
-    ) -> Result<CallEvent, Unreadable> {
-        let company: Option<CompanyId> = delivery.key.company().cloned();
+    ) -> Result<CallEvent, NotReadable> {
         let receipt = Receipt {
             event_id,
-            kind,
+            kind: kind.ok_or(NotReadable::UnknownKind)?,
             origin: Origin::Webhook,
             observed_at,
             import_id: None,
-            company,
+            company: delivery.key.company().cloned(),
         };
-        from_callrail(parse_object(delivery.body)?, receipt, self.settings.region)
+        let object = parse_object(delivery.body).map_err(Unreadable::from)?;
+        Ok(from_callrail(object, receipt, self.settings.region)?)
     }
 
     /// Counts and logs a delivery that is not accepted.
@@ -163,29 +153,39 @@ impl Acceptor {
     async fn quarantine(
         &self,
         id: Uuid,
-        body: &[u8],
-        reason: &str,
-        now: DateTime<Utc>,
+        kept: &QuarantinedDelivery,
+        reason: String,
     ) -> Result<Accepted, NotAccepted> {
-        let redacted = redact_text(&String::from_utf8_lossy(body)).into_bytes();
-        let failures = Failures {
+        tracing::warn!(
+            event.id = %id,
+            reason,
+            "a signed webhook is no call that can be read: it is kept as a dead letter"
+        );
+        let mut message = Message::new(id, kept.encode());
+        message.failures = Some(Failures {
             queue: QueueName::Live,
-            reason: reason.to_owned(),
+            reason,
             attempts: 0,
-            first_failed_at: now,
-            last_failed_at: now,
-        };
-        let mut message = Message::new(id, redacted);
-        message.failures = Some(failures);
+            first_failed_at: kept.received_at,
+            last_failed_at: kept.received_at,
+        });
         self.queue.publish(QueueName::Dead, message).await?;
         self.metrics.count(Outcome::Quarantined);
-        tracing::warn!(event.id = %id, reason, "a signed webhook is no call that can be read: it is kept as a dead letter");
         Ok(Accepted::Quarantined(id))
     }
 }
 
+/// Why a signed delivery is kept in quarantine. The texts hold nothing of its body.
+#[derive(Debug, thiserror::Error)]
+enum NotReadable {
+    #[error("the URL names no kind of call webhook")]
+    UnknownKind,
+    #[error(transparent)]
+    Body(#[from] Unreadable),
+}
+
 /// The whole chain of causes, in one line.
-fn reason(error: &Unreadable) -> String {
+fn reason(error: &NotReadable) -> String {
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
