@@ -53,8 +53,8 @@ pub enum Unreadable {
 /// Turns a call object of a webhook or of the API into a call event.
 ///
 /// The object is redacted first: there is no way to an event around that. The kind gives the stage; the shape may
-/// only lower it: an object of a call in progress, or one without any of `recording`, `note` and `value`, is no
-/// full snapshot, whatever URL it came to.
+/// only lower it: an object of a call in progress, or one without any of the keys `recording`, `note` and `value`,
+/// is no full snapshot, whatever URL it came to.
 pub fn from_callrail(
     mut object: Map<String, Value>,
     receipt: Receipt,
@@ -115,7 +115,10 @@ fn is_deeper_than(value: &Value, levels: usize) -> bool {
 
 fn stage(kind: EventKind, call: &Call) -> Stage {
     let in_progress = call.call_type.value() == Some(&CallType::InProgress);
-    let is_full = call.recording.is_present() || call.note.is_present() || call.value.is_present();
+    // The keys count, not what they hold: a call that is over must not lose its row to a value of a new type.
+    let is_full = ["recording", "note", "value"]
+        .into_iter()
+        .any(|key| call.object.contains_key(key));
     match kind {
         EventKind::PreCall => Stage::Ringing,
         EventKind::RoutingComplete => Stage::Routed,

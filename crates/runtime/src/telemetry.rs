@@ -1,6 +1,7 @@
 //! Logs: sentences on standard error, the values beside them as fields. Never a telephone number, a name, a word
 //! that was spoken, a body, a key or a query string.
 
+use std::io::IsTerminal;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
@@ -33,13 +34,17 @@ impl FromStr for LogFormat {
 #[error("must be text or json")]
 pub struct UnknownFormat;
 
-/// Starts logging for the process. What is logged is chosen by `RUST_LOG`, `default` unless that is set.
+/// Starts logging for the process. What is logged is chosen by `RUST_LOG`; unless that is set, `default` and what is
+/// worth knowing of the HTTP server.
 pub fn init(format: LogFormat, default: LevelFilter) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(default.into())
-        .from_env()?;
+    let filter = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(chosen) => EnvFilter::try_new(chosen)?,
+        Err(_) => EnvFilter::try_new(format!("{default},actix_server=warn"))?,
+    };
+    let is_terminal = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(is_terminal)
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => subscriber.try_init(),

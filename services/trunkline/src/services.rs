@@ -5,7 +5,7 @@ use call_writer::CallWriter;
 use callrail::SigningKeys;
 use queue::Pauses;
 use runtime::settings::Span;
-use runtime::{Health, Settings, Supervisor};
+use runtime::{Health, Settings, SettingsError, Supervisor};
 use store::Store;
 use webhook_ingest::WebhookIngest;
 
@@ -35,12 +35,29 @@ impl Service {
 
 /// Runs these services until the process is asked to end.
 pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Result<()> {
+    // All settings are read and both addresses taken before anything begins: a slip of the pen must not stop a process
+    // that has accepted a webhook already.
+    let runs = |service| services.contains(&service);
     let Span(grace) = settings.get_or_default("SHUTDOWN_GRACE")?;
+    let ingest_settings = runs(Service::WebhookIngest)
+        .then(|| ingest_settings(settings))
+        .transpose()?;
+    let match_rules = runs(Service::CallWriter)
+        .then(|| parts::match_rules(settings))
+        .transpose()?;
+    let notifier = runs(Service::Notifier)
+        .then(|| parts::notifier(settings))
+        .transpose()?;
     let metrics_address = services
         .first()
         .map_or("127.0.0.1:9001", |service| service.metrics_address());
     let metrics_address = settings.text("METRICS_ADDRESS").unwrap_or(metrics_address);
     let health_listener = parts::listen("METRICS_ADDRESS", metrics_address)?;
+    let http_address: String = settings.get_or_default("HTTP_ADDRESS")?;
+    let ingest = match ingest_settings {
+        Some(ingest_settings) => Some((ingest_settings, parts::listen("HTTP_ADDRESS", &http_address)?)),
+        None => None,
+    };
 
     // The one process of the standalone shape minds its own database; services that run alone are many, and leave
     // that to `trunkline migrate`.
@@ -53,21 +70,10 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let mut health = Health::new();
     let mut supervisor = Supervisor::new(grace);
 
-    if services.contains(&Service::WebhookIngest) {
-        let signing_keys: SigningKeys = settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default();
-        let ingest_settings = webhook_ingest::Settings {
-            signing_keys,
-            region: parts::region(settings)?,
-        };
-        let address: String = settings.get_or_default("HTTP_ADDRESS")?;
-        let listener = parts::listen("HTTP_ADDRESS", &address)?;
-        let ingest = WebhookIngest::new(ingest_settings, queue.clone(), &mut health);
-        supervisor.spawn("webhook-ingest", |shutdown| ingest.serve(listener, shutdown));
-    }
-    if services.contains(&Service::CallWriter) {
+    if let Some(rules) = match_rules {
         let store = parts::store(settings).await?;
         let writer_settings = call_writer::Settings {
-            rules: parts::match_rules(settings)?,
+            rules,
             pauses: Pauses::default(),
         };
         let writer = CallWriter::new(writer_settings, queue.clone(), store, &mut health);
@@ -75,19 +81,31 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
             Ok(writer.run(shutdown).await?)
         });
     }
-    if services.contains(&Service::Notifier) {
-        let notifier = parts::notifier(settings)?;
+    if let Some(notifier) = notifier {
         if notifier.pusher.is_none() {
             tracing::info!("PUSHER_URL is not set: alerts stand in the table `alerts` only");
         }
+        let queue = queue.clone();
         supervisor.spawn("notifier", |shutdown| async {
             notifier.run(queue, shutdown).await;
             Ok(())
         });
+    }
+    if let Some((ingest_settings, listener)) = ingest {
+        let ingest = WebhookIngest::new(ingest_settings, queue, &mut health);
+        supervisor.spawn("webhook-ingest", |shutdown| ingest.serve(listener, shutdown));
     }
     tracing::info!(?services, %metrics_address, "running");
     supervisor.spawn("health", |shutdown| health.serve(health_listener, shutdown));
     supervisor.run().await.context("stopped with a failure")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, SettingsError> {
+    let signing_keys: SigningKeys = settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default();
+    Ok(webhook_ingest::Settings {
+        signing_keys,
+        region: parts::region(settings)?,
+    })
 }

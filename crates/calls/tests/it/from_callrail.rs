@@ -124,6 +124,8 @@ fn the_url_says_the_kind_and_the_shape_only_lowers_the_stage() {
             Stage::Routed
         );
         assert_eq!(stage(sample("pre_call"), kind), Stage::Routed);
+        let of_new_types = answered().with("recording", json!({})).with("note", json!([1]));
+        assert_eq!(stage(of_new_types.with("value", json!({})), kind), Stage::Ended);
     }
     assert_eq!(stage(answered(), EventKind::PreCall), Stage::Ringing);
     assert_eq!(stage(answered(), EventKind::RoutingComplete), Stage::Routed);

@@ -24,12 +24,14 @@ const PROBLEMS_SHOWN: usize = 20;
 #[derive(Subcommand)]
 pub(crate) enum Contacts {
     /// Reads contacts from a CSV file. Contacts that are known already are brought up to date.
+    ///
+    /// The first line names the columns: `kind` (lead or customer) and `id` (your CRM's), and any number of columns
+    /// whose names start with `phone`, each with one number or several separated by semicolons. `name`, `owner_id`
+    /// and `updated_at` (RFC 3339 or YYYY-MM-DD) may be there; other columns are ignored.
     Import(Import),
 }
 
-/// The first line names the columns: `kind` (lead or customer) and `id` (your CRM's), and any number of columns
-/// whose names start with `phone`, each with one number or several separated by semicolons. `name`, `owner_id` and
-/// `updated_at` (RFC 3339 or YYYY-MM-DD) may be there; other columns are ignored.
+/// What is imported.
 #[derive(Args)]
 pub(crate) struct Import {
     /// The file, in UTF-8.

@@ -24,7 +24,9 @@ impl Explain {
         let store = parts::store(settings).await?;
         let Some(history) = store.call(&call_sid).await? else {
             anyhow::bail!(
-                "nothing is known of {call_sid}: no webhook and no import has brought it to this database"
+                "nothing is known of {call_sid}: no webhook and no import has brought it to this database. Compare the \
+                 id with the column call_sid; if it is right, look in the log for webhooks that were refused, and on \
+                 the Webhooks page in CallRail for the URLs"
             );
         };
         println!("{call_sid}\n");

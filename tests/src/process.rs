@@ -1,0 +1,81 @@
+//! One running process of the program.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::PATIENCE;
+
+/// A running process, killed when it is dropped.
+#[derive(Debug)]
+pub struct Process {
+    pub(crate) name: String,
+    pub(crate) child: Child,
+    pub(crate) log: PathBuf,
+    pub(crate) metrics_address: String,
+}
+
+impl Process {
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).expect("cannot read a log")).into_owned()
+    }
+
+    /// The file with all that it logs.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    /// The address of `/readyz` and `/metrics`.
+    pub fn metrics_address(&self) -> &str {
+        &self.metrics_address
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("cannot watch a process").is_none()
+    }
+
+    /// Ends it as a power cut would (SIGKILL), and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("cannot kill a process");
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has.
+    pub async fn terminate(mut self) -> ExitStatus {
+        let pid = self.child.id().expect("it has ended by itself").to_string();
+        let status = Command::new("kill").arg(&pid).status().await;
+        assert!(status.expect("cannot run kill").success(), "cannot end {pid}");
+        self.wait().await
+    }
+
+    /// Waits until it ends.
+    pub async fn wait(&mut self) -> ExitStatus {
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("{} does not end; its log:\n{}", self.name, self.log()))
+            .expect("cannot watch a process")
+    }
+}
+
+/// Asks for a condition until it holds, and gives what it gave; `None` when it did not hold within
+/// [`PATIENCE`].
+pub async fn eventually<T, F>(mut condition: impl FnMut() -> F) -> Option<T>
+where
+    F: Future<Output = Option<T>>,
+{
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition().await {
+            return Some(value);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,19 @@
+//! What Trunkline promises, tried on whole processes over HTTP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "clippy takes the functions shared by the tests for no tests"
+)]
+
+mod bad_input;
+mod commands;
+mod crash;
+mod demo;
+mod load;
+mod privacy;
+mod pusher;
+mod pusher_peer;
+mod refusals;
+mod samples;
+mod settings;

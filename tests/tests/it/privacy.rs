@@ -1,0 +1,200 @@
+//! What must stand nowhere: people and secrets in no log, card numbers in no file.
+
+use std::fs;
+use std::path::Path;
+
+use queue::QueueName;
+use serde_json::{Value, json};
+use trunkline_tests::{Installation, SIGNING_KEY, eventually, sample, signature};
+
+const JWT_SECRET: &str = "jwt-secret-jwt-secret-jwt-secret-1";
+const PUSHER_SECRET: &str = "pusher-secret";
+const EVERYTHING_OF_OURS: &str = "info,trunkline=trace,webhook_ingest=trace,call_writer=trace,notifier=trace,\
+                                  queue=trace,store=trace,pusher=trace,runtime=trace,calls=trace,callrail=trace";
+
+/// Numbers that pass the check of card numbers, as people say and write them.
+const CARDS: [&str; 4] = [
+    "4111111111111111",
+    "5500 0000 0000 0004",
+    "3782-822463-10005",
+    "6011 1111-1111 1117",
+];
+
+/// What must not be logged: of the recordings and of the fields below, in every spelling they have.
+const PEOPLE: [&str; 14] = [
+    "4045550123",
+    "404-555-0123",
+    "4045550199",
+    "4045550150",
+    "2125550177",
+    "DOE JANE",
+    "Doe Jane",
+    "DOE+JANE",
+    "Jane",
+    "agent@example.com",
+    "furnace",
+    "Rumpelstiltskin",
+    "2cd11f462a8f2a16",
+    "555-0177",
+];
+
+/// The recorded call with a transcript, in which people also name card numbers.
+fn call(id: &str) -> Value {
+    let mut call: Value = serde_json::from_slice(&sample("call_modified_transcription.json").body).unwrap();
+    let cards = CARDS.join(" or ");
+    call["resource_id"] = json!(id);
+    call["note"] = json!(format!("Rumpelstiltskin pays by {cards}."));
+    call["transcription"] = json!(format!(
+        "My furnace. My card is {cards}, call me at 404-555-0123."
+    ));
+    call["call_summary"] = json!([format!("Pays by {cards}")]);
+    call["conversational_transcript"] = json!([{"speaker": "Caller", "phrase": cards, "start": 1}]);
+    call["tags"] = json!(["Rumpelstiltskin", cards]);
+    call["keypad_entries"] = json!("4111111111111111");
+    call["unknown_field"] = json!({"deep": [{"note": cards, "transcription": cards}]});
+    call
+}
+
+/// Posts all that can go right and wrong with such calls.
+async fn post_everything(trunkline: &Installation) {
+    let good = call("CALprivate").to_string();
+    for kind in ["pre-call", "routing-complete", "post-call", "call-modified"] {
+        let query = "callername=DOE+JANE&callernum=%2B14045550123";
+        let path = format!("{kind}?{query}");
+        assert_eq!(trunkline.post(&path, good.clone()).await.status, 200);
+    }
+    let unreadable = good.replace("\"duration\":\"184\"", "\"duration\":\"long\"");
+    let unknown_caller = good.replace("+14045550123", "+12125550177");
+    let broken = format!("{good}{{");
+    let cut = &good[..good.len() - 1];
+    let not_utf8 = [good.as_bytes(), b"\xff"].concat();
+    for (path, body) in [
+        ("post-call", unreadable.as_bytes()),
+        (
+            "post-call",
+            unknown_caller.replace("CALprivate", "CALunknown").as_bytes(),
+        ),
+        (
+            "pre-call",
+            unknown_caller.replace("CALprivate", "CALrings").as_bytes(),
+        ),
+        ("post-call", broken.as_bytes()),
+        ("post-call", cut.as_bytes()),
+        ("post-call", not_utf8.as_slice()),
+        (
+            "text-message-received",
+            sample("text_message_received.json").body.as_slice(),
+        ),
+        ("post-call", sample("form_submission.json").body.as_slice()),
+        ("Jane-404-555-0123", good.as_bytes()),
+    ] {
+        assert_eq!(trunkline.post(path, body.to_vec()).await.status, 200, "{path}");
+    }
+    let forged = signature("another key".replace(' ', "-").as_str(), good.as_bytes());
+    assert_eq!(
+        trunkline
+            .post_signed("post-call", good.clone(), &forged)
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        trunkline
+            .post_signed("post-call", good.clone(), "Jane")
+            .await
+            .status,
+        401
+    );
+    let to_nowhere = trunkline
+        .client()
+        .post(trunkline.url("/Jane?callernum=4045550123"));
+    assert_eq!(trunkline.send(to_nowhere.body(good)).await.status, 404);
+}
+
+#[tokio::test]
+async fn nobody_and_no_secret_is_named_in_the_log() {
+    // Nobody listens there: whoever cannot reach Pusher says so, without its URL.
+    let pusher = format!("http://pusher-key:{PUSHER_SECRET}@127.0.0.1:9/apps/1");
+    let trunkline = Installation::new()
+        .with("RUST_LOG", EVERYTHING_OF_OURS)
+        .with("PUSHER_URL", pusher)
+        .with("JWT_SECRET", JWT_SECRET)
+        .with("NEVER_MATCH", "+1 212 555 0177");
+    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
+    let people = "kind,id,name,owner_id,phone\nlead,4711,Jane Rumpelstiltskin,anna,404-555-0123\n";
+    fs::write(trunkline.folder().join("people.csv"), people).unwrap();
+    let imported = trunkline.run(&["contacts", "import", "people.csv"]).await;
+    assert_eq!(imported.code, 0, "{}", imported.err);
+
+    let running = trunkline.start("run").await;
+    post_everything(&trunkline).await;
+    trunkline.settle_but(&[QueueName::Alerts]).await;
+    assert!(trunkline.row("CALprivate").await.unwrap().link.is_set());
+    let complained = eventually(|| async { running.log().contains("Pusher").then_some(()) }).await;
+    assert!(complained.is_some(), "{}", running.log());
+    let log_file = running.log_file().to_owned();
+    assert!(running.terminate().await.success());
+
+    let log = fs::read_to_string(log_file).unwrap() + &imported.err;
+    assert!(
+        log.contains("accepted a webhook"),
+        "the log is not as talkative as it can be:\n{log}"
+    );
+    let secrets = [SIGNING_KEY, JWT_SECRET, PUSHER_SECRET];
+    for word in PEOPLE.into_iter().chain(secrets).chain(CARDS) {
+        let line = log.lines().find(|line| line.contains(word));
+        assert_eq!(line, None, "{word} is in the log");
+    }
+}
+
+#[tokio::test]
+async fn no_card_number_stands_in_any_file() {
+    let trunkline = Installation::new();
+    let running = trunkline.start("run").await;
+    post_everything(&trunkline).await;
+    assert_no_card_in(&trunkline.data_dir());
+    trunkline.settle().await;
+    assert!(
+        stands_in(&trunkline.data_dir(), "Rumpelstiltskin", |_| true),
+        "what is not redacted is found"
+    );
+    assert_no_card_in(&trunkline.data_dir());
+
+    let row = trunkline.row("CALprivate").await.unwrap();
+    assert!(
+        row.notes
+            .contains("Note: Rumpelstiltskin pays by [card number removed] or")
+    );
+    assert!(row.transcription.unwrap().ends_with("call me at 404-555-0123."));
+    assert!(!trunkline.dead_letters().await.is_empty());
+    assert!(running.terminate().await.success());
+    assert_no_card_in(&trunkline.data_dir());
+    assert_no_card_in(trunkline.folder());
+}
+
+fn assert_no_card_in(folder: &Path) {
+    for card in CARDS {
+        let bare = card.replace([' ', '-'], "");
+        assert!(!stands_in(folder, card, |_| true), "{card} stands in a file");
+        assert!(
+            !stands_in(folder, &bare, |byte| !b" -".contains(byte)),
+            "{bare} stands in a file"
+        );
+    }
+}
+
+/// Whether a file of the folder, as it is at this moment, holds the text when only some bytes are looked at.
+fn stands_in(folder: &Path, text: &str, looked_at: fn(&u8) -> bool) -> bool {
+    fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        let content = if path.is_file() {
+            fs::read(&path).unwrap()
+        } else {
+            Vec::new()
+        };
+        let content: Vec<u8> = content.into_iter().filter(looked_at).collect();
+        content
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    })
+}

@@ -1,0 +1,237 @@
+//! A server that takes events as Pusher does, and refuses them as Pusher does.
+//!
+//! It checks what Pusher's HTTP API reference asks for ("Authentication", "POST batch events") with code of its own.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use chrono::Utc;
+use hmac::{Hmac, KeyInit, Mac};
+use md5::{Digest, Md5};
+use serde_json::Value;
+use sha2::Sha256;
+use trunkline_tests::eventually;
+
+const APP_ID: &str = "4711";
+const KEY: &str = "278d425bdf160c739803";
+const SECRET: &str = "7ad3773142a6692b25b8";
+
+/// Pusher's limits: seconds, events in a batch, bytes of an event's data, characters of names.
+const MAX_CLOCK_DIFFERENCE: i64 = 600;
+const MAX_BATCH: usize = 10;
+const MAX_DATA: usize = 10_240;
+const MAX_EVENT_NAME: usize = 200;
+const MAX_CHANNEL_NAME: usize = 164;
+
+/// A running server; it ends when it is dropped.
+pub(crate) struct Peer {
+    state: Arc<State>,
+    server: ServerHandle,
+}
+
+/// What the server does with a good request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// Takes it.
+    Fine,
+    /// Answers 500.
+    Broken,
+}
+
+/// An event that the server took.
+#[derive(Debug, Clone)]
+pub(crate) struct Received {
+    pub(crate) channel: String,
+    pub(crate) name: String,
+    pub(crate) data: Value,
+    pub(crate) at: Instant,
+}
+
+struct State {
+    mood: Mutex<Mood>,
+    received: Mutex<Vec<Received>>,
+    /// Status and reason of every request that was not taken.
+    refused: Mutex<Vec<(u16, String)>>,
+}
+
+/// The setting `PUSHER_URL` for a server at this address.
+pub(crate) fn url(address: &str) -> String {
+    url_with_secret(address, SECRET)
+}
+
+/// The same with another secret.
+pub(crate) fn url_with_secret(address: &str, secret: &str) -> String {
+    format!("http://{KEY}:{secret}@{address}/apps/{APP_ID}")
+}
+
+impl Peer {
+    /// Serves on an address of its own choice, which it returns.
+    pub(crate) fn start(mood: Mood) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        (Self::serve(listener, mood), address)
+    }
+
+    /// Serves on this listener.
+    pub(crate) fn serve(listener: TcpListener, mood: Mood) -> Self {
+        let state = Arc::new(State {
+            mood: Mutex::new(mood),
+            received: Mutex::default(),
+            refused: Mutex::default(),
+        });
+        let shared = web::Data::from(Arc::clone(&state));
+        let server =
+            HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(take)))
+                .workers(1)
+                .disable_signals()
+                .listen(listener)
+                .unwrap()
+                .run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        Self {
+            state,
+            server: handle,
+        }
+    }
+
+    pub(crate) fn becomes(&self, mood: Mood) {
+        *self.state.mood.lock().unwrap() = mood;
+    }
+
+    /// All that was taken so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.state.received.lock().unwrap().clone()
+    }
+
+    /// Status and reason of all that was not taken so far.
+    pub(crate) fn refused(&self) -> Vec<(u16, String)> {
+        self.state.refused.lock().unwrap().clone()
+    }
+
+    /// Waits until that many events of this name have come, and gives them.
+    pub(crate) async fn events(&self, name: &str, count: usize) -> Vec<Received> {
+        let named = || {
+            let mut events = self.received();
+            events.retain(|event| event.name == name);
+            events
+        };
+        let all_there = eventually(|| async { Some(named()).filter(|events| events.len() >= count) });
+        all_there.await.unwrap_or_else(|| {
+            panic!(
+                "not {count} {name}, but {:?}; refused: {:?}",
+                named(),
+                self.refused()
+            )
+        })
+    }
+
+    /// Waits until that many requests were refused.
+    pub(crate) async fn refuses(&self, count: usize) {
+        let refused = eventually(|| async { (self.refused().len() >= count).then_some(()) });
+        assert!(refused.await.is_some(), "only {:?} were refused", self.refused());
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // What it returns need not be waited for: the server stops all the same.
+        drop(self.server.stop(false));
+    }
+}
+
+async fn take(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> HttpResponse {
+    let refuse = |status: u16, reason: &str| {
+        state.refused.lock().unwrap().push((status, reason.to_owned()));
+        HttpResponse::build(status.try_into().unwrap()).body(reason.to_owned())
+    };
+    if let Err((status, reason)) = authenticate(&request, &body) {
+        return refuse(status, reason);
+    }
+    if *state.mood.lock().unwrap() == Mood::Broken {
+        return refuse(500, "broken");
+    }
+    match events(&body) {
+        Ok(events) => {
+            state.received.lock().unwrap().extend(events);
+            HttpResponse::Ok().body("{}")
+        }
+        Err((status, reason)) => refuse(status, reason),
+    }
+}
+
+type Refusal = (u16, &'static str);
+
+fn authenticate(request: &HttpRequest, body: &[u8]) -> Result<(), Refusal> {
+    let path = format!("/apps/{APP_ID}/batch_events");
+    if request.method() != "POST" || request.path() != path {
+        return Err((404, "no such endpoint"));
+    }
+    let query = request.query_string();
+    let mut query: BTreeMap<&str, &str> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+    let signature = query.remove("auth_signature").ok_or((401, "no signature"))?;
+    let parameter = |name| query.get(name).copied().unwrap_or_default();
+    if parameter("auth_key") != KEY || parameter("auth_version") != "1.0" {
+        return Err((401, "another key or version"));
+    }
+    let timestamp: i64 = parameter("auth_timestamp")
+        .parse()
+        .map_err(|_| (401, "no timestamp"))?;
+    if (Utc::now().timestamp() - timestamp).abs() > MAX_CLOCK_DIFFERENCE {
+        return Err((401, "the timestamp has expired"));
+    }
+    if parameter("body_md5") != hex::encode(Md5::digest(body)) {
+        return Err((401, "another body"));
+    }
+    let sorted: Vec<String> = query
+        .iter()
+        .map(|(name, value)| format!("{}={value}", name.to_lowercase()))
+        .collect();
+    let signed = format!("POST\n{path}\n{}", sorted.join("&"));
+    let mut hmac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    hmac.update(signed.as_bytes());
+    if signature != hex::encode(hmac.finalize().into_bytes()) {
+        return Err((401, "the signature does not hold"));
+    }
+    Ok(())
+}
+
+fn events(body: &[u8]) -> Result<Vec<Received>, Refusal> {
+    let body: Value = serde_json::from_slice(body).map_err(|_| (400, "not JSON"))?;
+    let batch = body["batch"].as_array().ok_or((400, "no batch"))?;
+    if batch.is_empty() || batch.len() > MAX_BATCH {
+        return Err((400, "not 1 to 10 events"));
+    }
+    batch.iter().map(event).collect()
+}
+
+fn event(event: &Value) -> Result<Received, Refusal> {
+    let text = |key| event[key].as_str().unwrap_or_default();
+    let (channel, name, data) = (text("channel"), text("name"), text("data"));
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-=@,.;".contains(&byte);
+    if !(1..=MAX_CHANNEL_NAME).contains(&channel.len()) || !channel.bytes().all(is_allowed) {
+        return Err((400, "not a channel"));
+    }
+    if !(1..=MAX_EVENT_NAME).contains(&name.len()) {
+        return Err((400, "not the name of an event"));
+    }
+    if data.len() > MAX_DATA {
+        return Err((413, "more than 10 kB"));
+    }
+    Ok(Received {
+        channel: channel.to_owned(),
+        name: name.to_owned(),
+        data: serde_json::from_str(data).map_err(|_| (400, "the data is not JSON"))?,
+        at: Instant::now(),
+    })
+}
+
+/// The value in the middle, and the greatest.
+pub(crate) fn median_and_max(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    (times[times.len() / 2], times[times.len() - 1])
+}

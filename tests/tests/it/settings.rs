@@ -1,0 +1,90 @@
+//! Settings that are wrong or missing: one clear line, and no secret in it.
+
+use std::net::TcpListener;
+
+use callrail::SIGNATURE_HEADER;
+use trunkline_tests::{Installation, SIGNING_KEY, sample};
+
+use crate::commands::refused;
+
+#[tokio::test]
+async fn a_key_of_trunkline_toml_that_does_not_exist_stops_with_its_name() {
+    let trunkline = Installation::new();
+    std::fs::write(
+        trunkline.folder().join("trunkline.toml"),
+        "databse_url = \"sqlite://x.db\"\n",
+    )
+    .unwrap();
+    for command in ["run", "migrate"] {
+        let error = refused(&trunkline.run(&[command]).await);
+        assert_eq!(error, "error: trunkline.toml: there is no setting `databse_url`");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_variable_of_ours_is_warned_of_and_stops_nothing() {
+    let trunkline = Installation::new()
+        .with("CALLRAIL_SIGNING_KEY", SIGNING_KEY)
+        .with("PATH_OF_OTHERS", "x");
+    let told = trunkline.run(&["migrate"]).await;
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.err.contains("WARN"), "{}", told.err);
+    assert!(told.err.contains("CALLRAIL_SIGNING_KEY"), "{}", told.err);
+    assert!(!told.err.contains(SIGNING_KEY), "{}", told.err);
+    assert!(!told.err.contains("PATH_OF_OTHERS"), "{}", told.err);
+}
+
+#[tokio::test]
+async fn a_taken_port_stops_with_one_line_that_names_the_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (setting, other) in [
+        ("HTTP_ADDRESS", "METRICS_ADDRESS"),
+        ("METRICS_ADDRESS", "HTTP_ADDRESS"),
+    ] {
+        let trunkline = Installation::new()
+            .with(other, "127.0.0.1:0")
+            .with(setting, &address);
+        let error = refused(&trunkline.run(&["run"]).await);
+        let expected = format!("error: cannot listen on {address}: set {setting} to another address");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn settings_that_do_not_fit_stop_with_one_line_that_shows_no_secret() {
+    for (setting, value) in [
+        ("CALLRAIL_SIGNING_KEYS", "hush hush"),
+        ("DATABASE_URL", "mysql://me:hush@host/db"),
+        ("QUEUE_URL", "redis://me:hush@host"),
+        ("PUSHER_URL", "https://key:hush@host"),
+        ("SHUTDOWN_GRACE", "soon"),
+        ("DEFAULT_REGION", "Atlantis"),
+        ("NEVER_MATCH", "call me"),
+        ("MATCH_PREFERENCE", "nearest"),
+    ] {
+        let trunkline = Installation::new()
+            .with("METRICS_ADDRESS", "127.0.0.1:0")
+            .with(setting, value);
+        let error = refused(&trunkline.run(&["run"]).await);
+        assert!(error.contains(setting), "{setting}: {error}");
+        assert!(!error.contains("hush"), "{setting}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_signing_key_the_program_runs_refuses_webhooks_and_says_what_to_set() {
+    let trunkline = Installation::new().without("CALLRAIL_SIGNING_KEYS");
+    let running = trunkline.start("run").await;
+    let sample = sample("pre_call.json");
+    let request = trunkline
+        .webhook("pre-call", sample.body)
+        .header(SIGNATURE_HEADER, &sample.signature);
+    assert_eq!(trunkline.send(request).await.status, 401);
+    assert!(
+        running.log().contains("set CALLRAIL_SIGNING_KEYS"),
+        "{}",
+        running.log()
+    );
+    running.kill().await;
+}
