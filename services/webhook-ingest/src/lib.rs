@@ -17,7 +17,7 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context;
 use callrail::SigningKeys;
-use calls::Region;
+use calls::{PhoneNumber, Region};
 use queue::Queue;
 use runtime::{CancellationToken, Health};
 
@@ -53,6 +53,8 @@ impl WebhookIngest {
                  Webhooks page of the company in CallRail"
             );
         }
+        // The first number that is not North American loads the plans of all countries: not while a call rings.
+        let _ = PhoneNumber::parse("+442079460123", settings.region);
         let metrics = Metrics::register(health.registry());
         let probe = queue.clone();
         health.check("queue", move || {

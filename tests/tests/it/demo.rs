@@ -1,6 +1,11 @@
 //! `trunkline demo`: what a newcomer tries first.
 
-use trunkline_tests::{Installation, Told};
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+use tokio::time::timeout;
+use trunkline_tests::{Installation, PATIENCE, Told};
 
 #[tokio::test]
 async fn the_demo_ends_by_itself_with_every_call_in_the_database() {
@@ -60,6 +65,42 @@ async fn the_demo_is_not_touched_by_the_settings_around_it() {
         .run(&["demo", "--calls", "3", "--exit", "--rate", "50"])
         .await;
     assert_eq!(told.code, 0, "{told:?}");
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_the_demo_in_order() {
+    let trunkline = Installation::new();
+    let mut demo = trunkline
+        .command(&["demo", "--calls", "2", "--rate", "50", "--data", "data"])
+        // A terminal sends Ctrl-C to all processes of its foreground group.
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let still_running = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.starts_with("Still running") {
+                return;
+            }
+        }
+        panic!("the demo ended by itself");
+    };
+    timeout(PATIENCE, still_running).await.unwrap();
+    let group = format!("-{}", demo.id().unwrap());
+    let kill = Command::new("kill").args(["-INT", "--", &group]).status().await;
+    assert!(kill.unwrap().success());
+
+    let ended = timeout(PATIENCE, demo.wait_with_output()).await.unwrap().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        ended.status.success() && told.is_empty(),
+        "{}: {told}",
+        ended.status
+    );
+    let log = std::fs::read_to_string(trunkline.data_dir().join("demo.log")).unwrap();
+    assert!(log.trim_end().ends_with("stopped"), "{log}");
 }
 
 async fn demo(arguments: &[&str]) -> Told {
