@@ -26,6 +26,10 @@ pub enum StoreError {
     /// The migrations cannot be run.
     #[error("cannot migrate the database")]
     Migration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The view `crm_contacts` is there, but cannot be read: a column is missing or holds something else, or it is
+    /// not granted.
+    #[error("cannot read the view trunkline.crm_contacts (see docs/database.md)")]
+    CrmView(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// What is stored is not what this program wrote.
     #[error("the database holds a value that this program cannot read: column `{0}`")]
     Corrupt(&'static str),
@@ -39,6 +43,14 @@ impl StoreError {
             Self::Unavailable(_) | Self::SchemaTooOld | Self::CannotOpen { .. }
         )
     }
+
+    /// Blames what was to be written.
+    pub(crate) fn into_refused(self) -> Self {
+        match self {
+            Self::Unavailable(source) => Self::Refused(source),
+            other => other,
+        }
+    }
 }
 
 impl From<diesel::result::Error> for StoreError {
@@ -51,7 +63,9 @@ impl From<diesel::result::Error> for StoreError {
                 Kind::UniqueViolation
                 | Kind::ForeignKeyViolation
                 | Kind::NotNullViolation
-                | Kind::CheckViolation,
+                | Kind::CheckViolation
+                | Kind::RestrictViolation
+                | Kind::ExclusionViolation,
                 _,
             )
             | Error::InvalidCString(_)

@@ -4,20 +4,30 @@
 //! [`Store`] is one small interface. Behind it every database is spoken to in its own language; one test suite
 //! (`tests/it/suite`) holds them together. What the columns mean: `docs/database.md`.
 
+mod batch;
+mod blocking;
+mod columns;
+mod contact;
+mod dead_letter;
 mod error;
+mod postgres;
+mod rows;
+mod schema;
 mod sqlite;
 mod url;
 
 use std::collections::HashMap;
 
 use calls::{
-    CallEvent, CallId, Contact, Interaction, MatchRules, OutgoingAlert, PhoneNumber, Record, Seal, Seals,
+    CallEvent, CallId, ContactRef, Interaction, MatchRules, OutgoingAlert, Record, Region, Seal, Seals,
 };
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople};
+pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
 pub use error::StoreError;
-pub use url::DatabaseUrl;
+pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 
 /// The database. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -27,7 +37,18 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Backend {
+    Postgres(postgres::Postgres),
     Sqlite(sqlite::Sqlite),
+}
+
+/// Hands the same work to whichever database it is.
+macro_rules! on {
+    ($store:expr, $backend:ident => $work:expr) => {
+        match &$store.backend {
+            Backend::Postgres($backend) => $work.await,
+            Backend::Sqlite($backend) => $work.await,
+        }
+    };
 }
 
 /// What a batch of events left to do.
@@ -38,24 +59,6 @@ pub struct Applied {
     pub alerts: Vec<OutgoingAlert>,
     /// How many interactions were written.
     pub rows_written: usize,
-}
-
-/// One of the CRM's people with the numbers under which he is known.
-#[derive(Debug, Clone)]
-pub struct ContactWithPhones {
-    /// The person.
-    pub contact: Contact,
-    /// All his numbers; others that were known of him are forgotten.
-    pub phones: Vec<PhoneNumber>,
-}
-
-/// What saving contacts did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ContactsSaved {
-    /// How many contacts there are new or changed.
-    pub saved: usize,
-    /// How many earlier calls could be linked thanks to them.
-    pub calls_linked: usize,
 }
 
 /// Everything known of one call.
@@ -73,35 +76,11 @@ pub struct CallHistory {
     pub reread: bool,
 }
 
-/// A message that could not be worked on, with why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Of the message.
-    pub id: Uuid,
-    /// The queue it was meant for.
-    pub queue: String,
-    /// Why it could not be worked on.
-    pub reason: String,
-    /// Of the event in the body, if it is one.
-    pub event_id: Option<Uuid>,
-    /// Of the call in the body, if it is one.
-    pub call_sid: Option<CallId>,
-    /// Of the import run.
-    pub import_id: Option<Uuid>,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// The first failure.
-    pub first_failed_at: DateTime<Utc>,
-    /// The last failure.
-    pub last_failed_at: DateTime<Utc>,
-    /// The message.
-    pub body: Vec<u8>,
-}
-
 impl Store {
     /// Opens the database. Refuses one whose schema is older than this program, which [`Store::migrate`] mends.
     pub async fn connect(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let backend = match url {
+            DatabaseUrl::Postgres(url) => Backend::Postgres(postgres::Postgres::open(url.clone()).await?),
             DatabaseUrl::Sqlite(path) => Backend::Sqlite(sqlite::Sqlite::open(path.clone()).await?),
         };
         Ok(Self { backend })
@@ -111,15 +90,23 @@ impl Store {
     /// that were run.
     pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
         match url {
+            DatabaseUrl::Postgres(url) => postgres::Postgres::migrate(url.clone()).await,
             DatabaseUrl::Sqlite(path) => sqlite::Sqlite::migrate(path.clone()).await,
+        }
+    }
+
+    /// Takes away all that [`Store::migrate`] made, with everything in it, and nothing else. On PostgreSQL it is
+    /// refused while something outside the schema `trunkline`, such as a view of the CRM's, depends on it.
+    pub async fn uninstall(url: &DatabaseUrl) -> Result<(), StoreError> {
+        match url {
+            DatabaseUrl::Postgres(url) => postgres::Postgres::uninstall(url.clone()).await,
+            DatabaseUrl::Sqlite(path) => sqlite::Sqlite::uninstall(path.clone()).await,
         }
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.ping().await,
-        }
+        on!(self, database => database.ping())
     }
 
     /// Adds events to the records of their calls and writes the rows that differ, in one transaction: all of it or
@@ -132,16 +119,12 @@ impl Store {
         rules: &MatchRules,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.apply(events, rules.clone(), now).await,
-        }
+        on!(self, database => database.apply(events, rules.clone(), now))
     }
 
     /// Everything known of one call; `None` if it was never heard of.
     pub async fn call(&self, call_sid: &CallId) -> Result<Option<CallHistory>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.call(call_sid.clone()).await,
-        }
+        on!(self, database => database.call(call_sid.clone()))
     }
 
     /// The rows of these calls, as far as they have one.
@@ -149,23 +132,17 @@ impl Store {
         &self,
         call_sids: &[CallId],
     ) -> Result<HashMap<CallId, Interaction>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.interactions(call_sids.to_vec()).await,
-        }
+        on!(self, database => database.interactions(call_sids.to_vec()))
     }
 
     /// How many interactions there are.
     pub async fn count_interactions(&self) -> Result<u64, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.count_interactions().await,
-        }
+        on!(self, database => database.count_interactions())
     }
 
     /// Closes a group of a call by a person's decision or a rule of retention. The row follows at the next event.
     pub async fn seal(&self, call_sid: &CallId, seal: Seal) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.seal(call_sid.clone(), seal).await,
-        }
+        on!(self, database => database.seal(call_sid.clone(), seal))
     }
 
     /// Mirrors contacts, and links the calls that could not be linked without them.
@@ -175,16 +152,34 @@ impl Store {
         rules: &MatchRules,
         now: DateTime<Utc>,
     ) -> Result<ContactsSaved, StoreError> {
+        on!(self, database => database.save_contacts(contacts, rules.clone(), now))
+    }
+
+    /// Removes people from the mirror. Links of calls with them stay. Returns how many were there.
+    pub async fn remove_contacts(&self, people: Vec<ContactRef>) -> Result<usize, StoreError> {
+        on!(self, database => database.remove_contacts(people))
+    }
+
+    /// Mirrors the people that the operator's view `crm_contacts` shows, reading `region` into numbers without a
+    /// country code, and links the calls that could not be linked without them.
+    ///
+    /// Only PostgreSQL has the view; on SQLite there never is one.
+    pub async fn mirror_crm_contacts(
+        &self,
+        people: CrmPeople,
+        region: Region,
+        rules: &MatchRules,
+        now: DateTime<Utc>,
+    ) -> Result<CrmMirror, StoreError> {
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.save_contacts(contacts, rules.clone(), now).await,
+            Backend::Postgres(postgres) => postgres.mirror_crm_contacts(people, region, rules, now).await,
+            Backend::Sqlite(_) => Ok(CrmMirror::NoView),
         }
     }
 
     /// Notes that alerts are on their way.
     pub async fn mark_alerts_published(&self, ids: Vec<Uuid>, now: DateTime<Utc>) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.mark_alerts_published(ids, now).await,
-        }
+        on!(self, database => database.mark_alerts_published(ids, now))
     }
 
     /// Alerts that should be on their way, but were raised before `raised_before` and are not; oldest first.
@@ -193,9 +188,7 @@ impl Store {
         raised_before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<OutgoingAlert>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.unpublished_alerts(raised_before, limit).await,
-        }
+        on!(self, database => database.unpublished_alerts(raised_before, limit))
     }
 
     /// Alerts raised at or after `since`, oldest first. Readers ask again from a little before the last one they
@@ -205,23 +198,47 @@ impl Store {
         since: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<RaisedAlert>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.alerts_since(since, limit).await,
-        }
+        on!(self, database => database.alerts_since(since, limit))
     }
 
     /// Keeps dead letters. One that is there already stays as it is.
     pub async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.save_dead_letters(letters).await,
-        }
+        on!(self, database => database.save_dead_letters(letters))
     }
 
     /// The dead letters that wait for somebody to look at them, newest first.
     pub async fn waiting_dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter>, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.waiting_dead_letters(limit).await,
-        }
+        let waiting = self
+            .dead_letters(Some(DeadLetterState::Waiting), limit, None)
+            .await?;
+        Ok(waiting.into_iter().map(|kept| kept.letter).collect())
+    }
+
+    /// Dead letters, those of `state` or all, newest first by their last failure. `before` is the id of the last one
+    /// seen: the list goes on behind it.
+    pub async fn dead_letters(
+        &self,
+        state: Option<DeadLetterState>,
+        limit: u32,
+        before: Option<Uuid>,
+    ) -> Result<Vec<KeptDeadLetter>, StoreError> {
+        on!(self, database => database.dead_letters(state, limit, before))
+    }
+
+    /// One dead letter; `None` if there is none with this id.
+    pub async fn dead_letter(&self, id: Uuid) -> Result<Option<KeptDeadLetter>, StoreError> {
+        on!(self, database => database.dead_letter(id))
+    }
+
+    /// Notes what became of a dead letter. Returns whether it was in the state `from`: of two who replay the same
+    /// one, only the first is told so.
+    pub async fn set_dead_letter_state(
+        &self,
+        id: Uuid,
+        from: DeadLetterState,
+        to: DeadLetterState,
+    ) -> Result<bool, StoreError> {
+        on!(self, database => database.set_dead_letter_state(id, from, to))
     }
 }
 

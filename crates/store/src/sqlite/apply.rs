@@ -1,14 +1,16 @@
 //! Adds events to the records of their calls: one transaction a batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use calls::{CallChanges, CallEvent, CallId, CallState, Digest, Interaction, MatchRules, Written};
+use calls::{CallChanges, CallEvent, CallId, CallState, Interaction, MatchRules, Written};
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
-use super::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow, call_id, time_text};
-use super::schema::{call_events, calls as call_table, interactions, seals};
 use super::{Sqlite, alerts, contacts};
+use crate::batch::{Batch, assemble};
+use crate::columns::Time;
+use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
+use crate::schema::{call_events, calls as call_table, interactions, seals};
 use crate::{Applied, StoreError};
 
 impl Sqlite {
@@ -18,63 +20,38 @@ impl Sqlite {
         rules: MatchRules,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
-        self.write(move |connection| apply(connection, events, &rules, now.trunc_subsecs(6)))
+        let batch = Batch::new(events);
+        self.write(move |connection| apply(connection, &batch, &rules, now.trunc_subsecs(6)))
             .await
     }
 }
 
 fn apply(
     connection: &mut SqliteConnection,
-    events: Vec<CallEvent>,
+    batch: &Batch,
     rules: &MatchRules,
     now: DateTime<Utc>,
 ) -> Result<Applied, StoreError> {
-    let mut by_call: BTreeMap<CallId, Vec<CallEvent>> = BTreeMap::new();
-    for event in events {
-        by_call
-            .entry(event.call.call_sid.clone())
-            .or_default()
-            .push(event);
-    }
-    let new: Vec<CallRow> = by_call
-        .keys()
+    let new: Vec<CallRow> = batch
+        .call_sids()
         .map(|call_sid| CallRow::new(call_sid, now))
         .collect();
     diesel::insert_or_ignore_into(call_table::table)
         .values(&new)
         .execute(connection)?;
-
-    let mut states = load(connection, by_call.keys())?;
-    let told = by_call.values().flatten().map(|event| &event.call.facts);
-    let numbers = told
-        .chain(states.values().flat_map(known_facts))
-        .filter_map(|facts| facts.customer.as_ref()?.e164.as_ref());
-    let numbers: BTreeSet<_> = numbers.collect();
-    let people = contacts::find(connection, &numbers)?;
+    let states = load(connection, batch.call_sids())?;
+    let people = contacts::find(connection, &batch.numbers(&states))?;
 
     let mut applied = Applied::default();
-    for (call_sid, events) in by_call {
-        let state = states
-            .remove(&call_sid)
-            .unwrap_or_else(|| CallState::new(call_sid.clone()));
-        let had_row = state.row.is_some();
-        let changes = calls::apply(state, &events, &people, rules, now);
-        save_snapshots(connection, &changes, &events)?;
-        applied.rows_written += usize::from(changes.row.is_some());
-        save_call(connection, &call_sid, &changes, had_row, now)?;
+    for call in batch.work_out(states, &people, rules, now)? {
+        save_snapshots(connection, &call.snapshots)?;
+        applied.rows_written += usize::from(call.changes.row.is_some());
+        save_call(connection, &call.call_sid, &call.changes, call.had_row, now)?;
         applied
             .alerts
-            .extend(alerts::insert(connection, changes.alerts, now)?);
+            .extend(alerts::insert(connection, call.changes.alerts, now)?);
     }
     Ok(applied)
-}
-
-fn known_facts(state: &CallState) -> impl Iterator<Item = &calls::Facts> {
-    state
-        .record
-        .in_order()
-        .into_iter()
-        .map(|recorded| &recorded.snapshot.facts)
 }
 
 /// Everything known of these calls. Those that were never heard of are not in the answer.
@@ -100,62 +77,20 @@ pub(super) fn load<'a>(
         .select(InteractionRow::as_select())
         .load(connection)?;
 
-    let mut states: HashMap<CallId, CallState> = HashMap::with_capacity(known.len());
-    for call in known {
-        let call_sid = call_id(&call.call_sid)?;
-        states.insert(
-            call_sid.clone(),
-            CallState {
-                written: call.into_written(),
-                ..CallState::new(call_sid)
-            },
-        );
-    }
-    for snapshot in snapshots {
-        if let Some(state) = states.get_mut(&call_id(&snapshot.call_sid)?) {
-            state.record.add(snapshot.into_recorded()?);
-        }
-    }
-    for seal in sealed {
-        if let Some(state) = states.get_mut(&call_id(&seal.call_sid)?) {
-            let seal = seal.into_seal()?;
-            state.seals.close(seal.group, seal.reason);
-        }
-    }
-    for row in rows {
-        if let Some(state) = states.get_mut(&call_id(&row.call_sid)?) {
-            state.row = Some(row.into_interaction()?);
-        }
-    }
-    Ok(states)
+    assemble(known, snapshots, sealed, rows)
 }
 
-fn save_snapshots(
-    connection: &mut SqliteConnection,
-    changes: &CallChanges,
-    events: &[CallEvent],
-) -> Result<(), StoreError> {
-    if changes.snapshots.is_empty() {
-        return Ok(());
-    }
-    let mut brought: HashMap<Digest, &CallEvent> = HashMap::with_capacity(events.len());
-    for event in events {
-        brought.entry(event.digest()).or_insert(event);
-    }
-    for recorded in &changes.snapshots {
-        let Some(event) = brought.get(&recorded.digest) else {
-            continue;
-        };
-        let row = EventRow::new(recorded, event)?;
+fn save_snapshots(connection: &mut SqliteConnection, rows: &[EventRow]) -> Result<(), StoreError> {
+    for row in rows {
         diesel::insert_into(call_events::table)
-            .values(&row)
+            .values(row)
             .on_conflict((call_events::call_sid, call_events::digest))
             .do_update()
             .set((
                 call_events::origin.eq(&row.origin),
                 call_events::company_id.eq(&row.company_id),
-                call_events::first_observed_at.eq(&row.first_observed_at),
-                call_events::last_observed_at.eq(&row.last_observed_at),
+                call_events::first_observed_at.eq(row.first_observed_at),
+                call_events::last_observed_at.eq(row.last_observed_at),
             ))
             .execute(connection)?;
     }
@@ -208,17 +143,17 @@ fn save_interaction(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let row = InteractionRow::new(interaction)?;
-    let now = time_text(now);
+    let now = Time(now);
     if had_row {
         diesel::update(interactions::table.filter(interactions::call_sid.eq(&row.call_sid)))
-            .set((&row, interactions::updated_at.eq(&now)))
+            .set((&row, interactions::updated_at.eq(now)))
             .execute(connection)?;
     } else {
         diesel::insert_into(interactions::table)
             .values((
                 &row,
-                interactions::created_at.eq(&now),
-                interactions::updated_at.eq(&now),
+                interactions::created_at.eq(now),
+                interactions::updated_at.eq(now),
             ))
             .execute(connection)?;
     }

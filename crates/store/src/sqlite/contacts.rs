@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use calls::{CallId, Facts, MatchRules, People, PhoneNumber};
+use calls::{CallId, ContactRef, MatchRules, People, PhoneNumber};
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
 use super::Sqlite;
 use super::apply::{load, save_call};
-use super::rows::{ContactRow, PhoneRow, call_id};
-use super::schema::{contact_phones, contacts, interactions};
+use crate::batch::customer_numbers;
+use crate::rows::{ContactRow, PhoneRow, call_id};
+use crate::schema::{contact_phones, contacts, interactions};
 use crate::{ContactWithPhones, ContactsSaved, StoreError};
 
 /// SQLite takes 32,766 values in a statement; this stays far below.
@@ -25,15 +26,27 @@ impl Sqlite {
         self.write(move |connection| save(connection, &contacts, &rules, now.trunc_subsecs(6)))
             .await
     }
+
+    pub(crate) async fn remove_contacts(&self, people: Vec<ContactRef>) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            let mut removed = 0;
+            for person in &people {
+                let row = contacts::table.find((person.kind.as_str(), &person.id));
+                removed += diesel::delete(row).execute(connection)?;
+            }
+            Ok(removed)
+        })
+        .await
+    }
 }
 
 /// The people behind these numbers.
 pub(super) fn find(
     connection: &mut SqliteConnection,
-    numbers: &BTreeSet<&PhoneNumber>,
+    numbers: &BTreeSet<PhoneNumber>,
 ) -> Result<People, StoreError> {
     let mut people = People::default();
-    let numbers: Vec<&str> = numbers.iter().map(|number| number.as_str()).collect();
+    let numbers: Vec<&str> = numbers.iter().map(PhoneNumber::as_str).collect();
     for numbers in numbers.chunks(IN_ONE_STATEMENT) {
         let found: Vec<(String, ContactRow)> = contact_phones::table
             .inner_join(
@@ -141,12 +154,7 @@ fn link_earlier_calls(
     let mut linked = 0;
     for call_sids in unlinked.chunks(IN_ONE_STATEMENT) {
         let states = load(connection, call_sids.iter())?;
-        let facts = states.values().flat_map(|state| state.record.in_order());
-        let customers = facts.filter_map(|recorded| {
-            let Facts { customer, .. } = &recorded.snapshot.facts;
-            customer.as_ref()?.e164.as_ref()
-        });
-        let people = find(connection, &customers.collect())?;
+        let people = find(connection, &customer_numbers(states.values()).collect())?;
         for (call_sid, state) in &states {
             let changes = calls::link_again(state.clone(), &people, rules, now);
             // A row may also change because a decision that nobody had seen yet now shows in it.

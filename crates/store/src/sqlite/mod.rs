@@ -5,8 +5,6 @@ mod apply;
 mod contacts;
 mod dead_letters;
 mod read;
-mod rows;
-mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::Mutex;
 
 use crate::StoreError;
+use crate::blocking::blocking;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 
@@ -72,6 +71,17 @@ impl Sqlite {
         .await
     }
 
+    pub(crate) async fn uninstall(path: PathBuf) -> Result<(), StoreError> {
+        blocking(move || {
+            let mut connection = establish(&path)?;
+            connection
+                .revert_all_migrations(MIGRATIONS)
+                .map_err(StoreError::Migration)?;
+            Ok(connection.batch_execute("drop table if exists __diesel_schema_migrations")?)
+        })
+        .await
+    }
+
     /// Runs `work` in one transaction that excludes every other writer from its start.
     async fn write<T: Send + 'static>(
         &self,
@@ -95,14 +105,6 @@ impl Sqlite {
         })
         .await
     }
-}
-
-/// Keeps the waiting for the disk off the threads that serve the network.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|panicked| Err(StoreError::Refused(panicked.into())))
 }
 
 fn establish(path: &Path) -> Result<SqliteConnection, StoreError> {

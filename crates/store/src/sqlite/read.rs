@@ -7,8 +7,8 @@ use diesel::prelude::*;
 
 use super::Sqlite;
 use super::apply::load;
-use super::rows::{InteractionRow, SealRow};
-use super::schema::{calls as call_table, interactions, seals};
+use crate::rows::{InteractionRow, SealRow};
+use crate::schema::{calls as call_table, interactions, seals};
 use crate::{CallHistory, StoreError};
 
 /// SQLite takes 32,766 values in a statement; this stays far below.

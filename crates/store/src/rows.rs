@@ -1,4 +1,7 @@
-//! Rows as SQLite has them, and the way to our types and back.
+//! Rows as the databases have them, and the way to our types and back. JSON is text on this side.
+
+mod alert;
+mod dead_letter;
 
 use calls::{
     CallEvent, CallId, CompanyId, Contact, ContactKind, ContactRef, Digest, Direction, EventKind, Group,
@@ -9,24 +12,18 @@ use diesel::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::schema;
 use crate::StoreError;
+use crate::columns::{Id, Time};
+use crate::schema;
 
-/// RFC 3339 in UTC with six decimals: the order of the texts is that of the times.
-pub(super) fn time_text(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
-}
+pub(crate) use alert::AlertRow;
+pub(crate) use dead_letter::DeadLetterRow;
 
-pub(super) fn time(text: &str, column: &'static str) -> Result<DateTime<Utc>, StoreError> {
-    let time = DateTime::parse_from_rfc3339(text).map_err(|_| StoreError::Corrupt(column))?;
-    Ok(time.with_timezone(&Utc))
-}
-
-pub(super) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Refused(error.into()))
 }
 
-pub(super) fn json<T: DeserializeOwned>(text: &str, column: &'static str) -> Result<T, StoreError> {
+pub(crate) fn json<T: DeserializeOwned>(text: &str, column: &'static str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|_| StoreError::Corrupt(column))
 }
 
@@ -35,7 +32,7 @@ fn named<T: DeserializeOwned>(name: &str, column: &'static str) -> Result<T, Sto
     serde_json::from_value(serde_json::Value::from(name)).map_err(|_| StoreError::Corrupt(column))
 }
 
-pub(super) fn call_id(text: &str) -> Result<CallId, StoreError> {
+pub(crate) fn call_id(text: &str) -> Result<CallId, StoreError> {
     CallId::parse(text).map_err(|_| StoreError::Corrupt("call_sid"))
 }
 
@@ -45,22 +42,22 @@ fn company_id(text: Option<&str>) -> Result<Option<CompanyId>, StoreError> {
         .map_err(|_| StoreError::Corrupt("company_id"))
 }
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = schema::calls)]
-pub(super) struct CallRow {
-    pub(super) call_sid: String,
-    pub(super) first_seen_at: String,
-    pub(super) reread: bool,
-    pub(super) written_notes: Option<String>,
-    pub(super) written_lead_id: Option<String>,
-    pub(super) written_customer_id: Option<String>,
+pub(crate) struct CallRow {
+    pub(crate) call_sid: String,
+    pub(crate) first_seen_at: Time,
+    pub(crate) reread: bool,
+    pub(crate) written_notes: Option<String>,
+    pub(crate) written_lead_id: Option<String>,
+    pub(crate) written_customer_id: Option<String>,
 }
 
 impl CallRow {
-    pub(super) fn new(call_sid: &CallId, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(call_sid: &CallId, now: DateTime<Utc>) -> Self {
         Self {
             call_sid: call_sid.to_string(),
-            first_seen_at: time_text(now),
+            first_seen_at: Time(now),
             reread: false,
             written_notes: None,
             written_lead_id: None,
@@ -68,7 +65,7 @@ impl CallRow {
         }
     }
 
-    pub(super) fn into_written(self) -> Option<Written> {
+    pub(crate) fn into_written(self) -> Option<Written> {
         Some(Written {
             notes: Digest::from_stored(self.written_notes?),
             lead_id: self.written_lead_id,
@@ -78,29 +75,29 @@ impl CallRow {
 }
 
 /// A member of a record, as the projection needs it.
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = schema::call_events)]
-pub(super) struct SnapshotRow {
-    pub(super) call_sid: String,
+pub(crate) struct SnapshotRow {
+    pub(crate) call_sid: String,
     digest: String,
     kind: String,
     origin: String,
     company_id: Option<String>,
-    first_observed_at: String,
-    last_observed_at: String,
+    first_observed_at: Time,
+    last_observed_at: Time,
     changes: String,
     snapshot: String,
 }
 
 impl SnapshotRow {
-    pub(super) fn into_recorded(self) -> Result<RecordedSnapshot, StoreError> {
+    pub(crate) fn into_recorded(self) -> Result<RecordedSnapshot, StoreError> {
         Ok(RecordedSnapshot {
             digest: Digest::from_stored(self.digest),
             kind: named::<EventKind>(&self.kind, "kind")?,
             origin: named::<Origin>(&self.origin, "origin")?,
             company: company_id(self.company_id.as_deref())?,
-            first_observed_at: time(&self.first_observed_at, "first_observed_at")?,
-            last_observed_at: time(&self.last_observed_at, "last_observed_at")?,
+            first_observed_at: self.first_observed_at.0,
+            last_observed_at: self.last_observed_at.0,
             changes: json(&self.changes, "changes")?,
             snapshot: json(&self.snapshot, "snapshot")?,
         })
@@ -111,31 +108,31 @@ impl SnapshotRow {
 #[derive(Insertable)]
 #[diesel(table_name = schema::call_events)]
 #[diesel(treat_none_as_default_value = false)]
-pub(super) struct EventRow {
-    pub(super) call_sid: String,
-    pub(super) digest: String,
-    kind: String,
-    pub(super) origin: String,
-    pub(super) company_id: Option<String>,
-    pub(super) first_observed_at: String,
-    pub(super) last_observed_at: String,
-    event_id: String,
-    changes: String,
-    snapshot: String,
-    raw: String,
+pub(crate) struct EventRow {
+    pub(crate) call_sid: String,
+    pub(crate) digest: String,
+    pub(crate) kind: String,
+    pub(crate) origin: String,
+    pub(crate) company_id: Option<String>,
+    pub(crate) first_observed_at: Time,
+    pub(crate) last_observed_at: Time,
+    pub(crate) event_id: Id,
+    pub(crate) changes: String,
+    pub(crate) snapshot: String,
+    pub(crate) raw: String,
 }
 
 impl EventRow {
-    pub(super) fn new(recorded: &RecordedSnapshot, event: &CallEvent) -> Result<Self, StoreError> {
+    pub(crate) fn new(recorded: &RecordedSnapshot, event: &CallEvent) -> Result<Self, StoreError> {
         Ok(Self {
             call_sid: recorded.snapshot.call_sid.to_string(),
             digest: recorded.digest.to_string(),
             kind: recorded.kind.as_str().to_owned(),
             origin: recorded.origin.as_str().to_owned(),
             company_id: recorded.company.as_ref().map(ToString::to_string),
-            first_observed_at: time_text(recorded.first_observed_at),
-            last_observed_at: time_text(recorded.last_observed_at),
-            event_id: event.event_id.to_string(),
+            first_observed_at: Time(recorded.first_observed_at),
+            last_observed_at: Time(recorded.last_observed_at),
+            event_id: Id(event.event_id),
             changes: json_text(&recorded.changes)?,
             snapshot: json_text(&recorded.snapshot)?,
             raw: json_text(&event.raw)?,
@@ -143,87 +140,87 @@ impl EventRow {
     }
 }
 
-#[derive(Queryable, Selectable, Insertable)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = schema::seals)]
-pub(super) struct SealRow {
-    pub(super) call_sid: String,
-    sealed_group: String,
-    reason: String,
-    sealed_at: String,
-    sealed_by: String,
+pub(crate) struct SealRow {
+    pub(crate) call_sid: String,
+    pub(crate) sealed_group: String,
+    pub(crate) reason: String,
+    pub(crate) sealed_at: Time,
+    pub(crate) sealed_by: String,
 }
 
 impl SealRow {
-    pub(super) fn new(call_sid: &CallId, seal: &Seal) -> Self {
+    pub(crate) fn new(call_sid: &CallId, seal: &Seal) -> Self {
         Self {
             call_sid: call_sid.to_string(),
             sealed_group: seal.group.as_str().to_owned(),
             reason: seal.reason.as_str().to_owned(),
-            sealed_at: time_text(seal.at),
+            sealed_at: Time(seal.at),
             sealed_by: seal.by.clone(),
         }
     }
 
-    pub(super) fn into_seal(self) -> Result<Seal, StoreError> {
+    pub(crate) fn into_seal(self) -> Result<Seal, StoreError> {
         Ok(Seal {
             group: Group::from_stored(&self.sealed_group).ok_or(StoreError::Corrupt("sealed_group"))?,
             reason: SealReason::from_stored(&self.reason).ok_or(StoreError::Corrupt("reason"))?,
-            at: time(&self.sealed_at, "sealed_at")?,
+            at: self.sealed_at.0,
             by: self.sealed_by,
         })
     }
 }
 
 /// The columns of `interactions` that a projection fills.
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Queryable, QueryableByName, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = schema::interactions)]
 #[diesel(treat_none_as_default_value = false)]
 #[diesel(treat_none_as_null = true)]
-pub(super) struct InteractionRow {
-    id: String,
-    direction: String,
-    lead_id: Option<String>,
-    customer_id: Option<String>,
-    notes: String,
-    outcome: String,
-    call_duration_seconds: i64,
-    call_recording_url: Option<String>,
-    call_from_number: Option<String>,
-    pub(super) call_sid: String,
-    scheduled_at: String,
-    completed_at: String,
-    call_to_number: Option<String>,
-    tracking_number: Option<String>,
-    source: Option<String>,
-    medium: Option<String>,
-    campaign: Option<String>,
-    keywords: Option<String>,
-    landing_page_url: Option<String>,
-    gclid: Option<String>,
-    utm_source: Option<String>,
-    utm_medium: Option<String>,
-    utm_campaign: Option<String>,
-    utm_term: Option<String>,
-    utm_content: Option<String>,
-    transcription: Option<String>,
-    call_summary: Option<String>,
-    tags: String,
-    lead_status: Option<String>,
-    value: Option<String>,
-    first_call: Option<bool>,
-    agent_email: Option<String>,
-    company_id: Option<String>,
-    customer_name: Option<String>,
-    match_method: String,
-    match_candidates: String,
-    spam: bool,
+pub(crate) struct InteractionRow {
+    pub(crate) id: Id,
+    pub(crate) direction: String,
+    pub(crate) lead_id: Option<String>,
+    pub(crate) customer_id: Option<String>,
+    pub(crate) notes: String,
+    pub(crate) outcome: String,
+    pub(crate) call_duration_seconds: i64,
+    pub(crate) call_recording_url: Option<String>,
+    pub(crate) call_from_number: Option<String>,
+    pub(crate) call_sid: String,
+    pub(crate) scheduled_at: Time,
+    pub(crate) completed_at: Time,
+    pub(crate) call_to_number: Option<String>,
+    pub(crate) tracking_number: Option<String>,
+    pub(crate) source: Option<String>,
+    pub(crate) medium: Option<String>,
+    pub(crate) campaign: Option<String>,
+    pub(crate) keywords: Option<String>,
+    pub(crate) landing_page_url: Option<String>,
+    pub(crate) gclid: Option<String>,
+    pub(crate) utm_source: Option<String>,
+    pub(crate) utm_medium: Option<String>,
+    pub(crate) utm_campaign: Option<String>,
+    pub(crate) utm_term: Option<String>,
+    pub(crate) utm_content: Option<String>,
+    pub(crate) transcription: Option<String>,
+    pub(crate) call_summary: Option<String>,
+    pub(crate) tags: String,
+    pub(crate) lead_status: Option<String>,
+    pub(crate) value: Option<String>,
+    pub(crate) first_call: Option<bool>,
+    pub(crate) agent_email: Option<String>,
+    pub(crate) company_id: Option<String>,
+    pub(crate) customer_name: Option<String>,
+    pub(crate) match_method: String,
+    pub(crate) match_candidates: String,
+    pub(crate) spam: bool,
 }
 
 impl InteractionRow {
-    pub(super) fn new(row: &Interaction) -> Result<Self, StoreError> {
+    pub(crate) fn new(row: &Interaction) -> Result<Self, StoreError> {
         let row = row.clone();
         Ok(Self {
-            id: row.id.to_string(),
+            id: Id(row.id),
             direction: match row.direction {
                 Direction::Inbound => "inbound",
                 Direction::Outbound => "outbound",
@@ -237,8 +234,8 @@ impl InteractionRow {
             call_recording_url: row.call_recording_url,
             call_from_number: row.call_from_number,
             call_sid: row.call_sid.to_string(),
-            scheduled_at: time_text(row.scheduled_at),
-            completed_at: time_text(row.completed_at),
+            scheduled_at: Time(row.scheduled_at),
+            completed_at: Time(row.completed_at),
             call_to_number: row.call_to_number,
             tracking_number: row.tracking_number,
             source: row.source,
@@ -267,9 +264,9 @@ impl InteractionRow {
         })
     }
 
-    pub(super) fn into_interaction(self) -> Result<Interaction, StoreError> {
+    pub(crate) fn into_interaction(self) -> Result<Interaction, StoreError> {
         Ok(Interaction {
-            id: self.id.parse().map_err(|_| StoreError::Corrupt("id"))?,
+            id: self.id.0,
             call_sid: call_id(&self.call_sid)?,
             direction: match self.direction.as_str() {
                 "inbound" => Direction::Inbound,
@@ -279,8 +276,8 @@ impl InteractionRow {
             outcome: Outcome::from_stored(&self.outcome).ok_or(StoreError::Corrupt("outcome"))?,
             call_duration_seconds: u32::try_from(self.call_duration_seconds)
                 .map_err(|_| StoreError::Corrupt("call_duration_seconds"))?,
-            scheduled_at: time(&self.scheduled_at, "scheduled_at")?,
-            completed_at: time(&self.completed_at, "completed_at")?,
+            scheduled_at: self.scheduled_at.0,
+            completed_at: self.completed_at.0,
             notes: self.notes,
             call_recording_url: self.call_recording_url,
             call_from_number: self.call_from_number,
@@ -318,44 +315,44 @@ impl InteractionRow {
     }
 }
 
-#[derive(PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(PartialEq, Queryable, QueryableByName, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = schema::contacts)]
 #[diesel(treat_none_as_default_value = false)]
 #[diesel(treat_none_as_null = true)]
-pub(super) struct ContactRow {
-    pub(super) kind: String,
-    pub(super) id: String,
-    name: Option<String>,
-    owner_id: Option<String>,
-    updated_at: String,
+pub(crate) struct ContactRow {
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) name: Option<String>,
+    pub(crate) owner_id: Option<String>,
+    pub(crate) updated_at: Time,
 }
 
 impl ContactRow {
-    pub(super) fn new(contact: &Contact) -> Self {
+    pub(crate) fn new(contact: &Contact) -> Self {
         Self {
             kind: contact.contact.kind.as_str().to_owned(),
             id: contact.contact.id.clone(),
             name: contact.name.clone(),
             owner_id: contact.owner_id.clone(),
-            updated_at: time_text(contact.updated_at),
+            updated_at: Time(contact.updated_at),
         }
     }
 
-    pub(super) fn into_contact(self) -> Result<Contact, StoreError> {
+    pub(crate) fn into_contact(self) -> Result<Contact, StoreError> {
         let kind = ContactKind::from_name(&self.kind).ok_or(StoreError::Corrupt("kind"))?;
         Ok(Contact {
             contact: ContactRef { kind, id: self.id },
             name: self.name,
             owner_id: self.owner_id,
-            updated_at: time(&self.updated_at, "updated_at")?,
+            updated_at: self.updated_at.0,
         })
     }
 }
 
 #[derive(Insertable)]
 #[diesel(table_name = schema::contact_phones)]
-pub(super) struct PhoneRow<'a> {
-    pub(super) e164: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) id: &'a str,
+pub(crate) struct PhoneRow<'a> {
+    pub(crate) e164: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) id: &'a str,
 }

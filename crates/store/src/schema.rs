@@ -1,9 +1,13 @@
-//! The tables, as `migrations/sqlite` makes them.
+//! The tables, as the migrations make them. PostgreSQL has them in the schema `trunkline`, and JSON, which is text
+//! here, in types of its own: its statements are written out and name both.
 
 diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use crate::columns::SqlTime;
+
     calls (call_sid) {
         call_sid -> Text,
-        first_seen_at -> Text,
+        first_seen_at -> SqlTime,
         reread -> Bool,
         written_notes -> Nullable<Text>,
         written_lead_id -> Nullable<Text>,
@@ -12,15 +16,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use crate::columns::{SqlId, SqlTime};
+
     call_events (call_sid, digest) {
         call_sid -> Text,
         digest -> Text,
         kind -> Text,
         origin -> Text,
         company_id -> Nullable<Text>,
-        first_observed_at -> Text,
-        last_observed_at -> Text,
-        event_id -> Text,
+        first_observed_at -> SqlTime,
+        last_observed_at -> SqlTime,
+        event_id -> SqlId,
         changes -> Text,
         snapshot -> Text,
         raw -> Text,
@@ -28,18 +35,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::Text;
+    use crate::columns::SqlTime;
+
     seals (call_sid, sealed_group) {
         call_sid -> Text,
         sealed_group -> Text,
         reason -> Text,
-        sealed_at -> Text,
+        sealed_at -> SqlTime,
         sealed_by -> Text,
     }
 }
 
 diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use crate::columns::{SqlId, SqlTime};
+
     interactions (id) {
-        id -> Text,
+        id -> SqlId,
         direction -> Text,
         lead_id -> Nullable<Text>,
         customer_id -> Nullable<Text>,
@@ -49,10 +62,10 @@ diesel::table! {
         call_recording_url -> Nullable<Text>,
         call_from_number -> Nullable<Text>,
         call_sid -> Text,
-        scheduled_at -> Text,
-        completed_at -> Text,
-        created_at -> Text,
-        updated_at -> Text,
+        scheduled_at -> SqlTime,
+        completed_at -> SqlTime,
+        created_at -> SqlTime,
+        updated_at -> SqlTime,
         call_to_number -> Nullable<Text>,
         tracking_number -> Nullable<Text>,
         source -> Nullable<Text>,
@@ -82,12 +95,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use crate::columns::SqlTime;
+
     contacts (kind, id) {
         kind -> Text,
         id -> Text,
         name -> Nullable<Text>,
         owner_id -> Nullable<Text>,
-        updated_at -> Text,
+        updated_at -> SqlTime,
     }
 }
 
@@ -100,31 +116,37 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{Bool, Nullable, Text};
+    use crate::columns::{SqlId, SqlTime};
+
     alerts (id) {
-        id -> Text,
+        id -> SqlId,
         call_sid -> Text,
-        interaction_id -> Text,
+        interaction_id -> SqlId,
         kind -> Text,
-        at -> Text,
+        at -> SqlTime,
         payload -> Text,
         owner_id -> Nullable<Text>,
         push -> Bool,
-        created_at -> Text,
-        published_at -> Nullable<Text>,
+        created_at -> SqlTime,
+        published_at -> Nullable<SqlTime>,
     }
 }
 
 diesel::table! {
+    use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+    use crate::columns::{SqlId, SqlTime};
+
     dead_letters (id) {
-        id -> Text,
+        id -> SqlId,
         queue -> Text,
         reason -> Text,
-        event_id -> Nullable<Text>,
+        event_id -> Nullable<SqlId>,
         call_sid -> Nullable<Text>,
-        import_id -> Nullable<Text>,
+        import_id -> Nullable<SqlId>,
         attempts -> BigInt,
-        first_failed_at -> Text,
-        last_failed_at -> Text,
+        first_failed_at -> SqlTime,
+        last_failed_at -> SqlTime,
         body -> Binary,
         state -> Text,
     }

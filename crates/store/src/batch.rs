@@ -1,0 +1,151 @@
+//! What a batch of events does, but for the statements: every database reads and writes around this.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use calls::{CallChanges, CallEvent, CallId, CallState, Digest, MatchRules, People, PhoneNumber};
+use chrono::{DateTime, Utc};
+
+use crate::StoreError;
+use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow, call_id};
+
+/// Events by the call they are about, the calls in the order of their ids, the events of a call in their own.
+pub(crate) struct Batch {
+    by_call: BTreeMap<CallId, Vec<CallEvent>>,
+}
+
+/// What is to be written of one call.
+pub(crate) struct CallWork {
+    pub(crate) call_sid: CallId,
+    /// Whether the call had a row before.
+    pub(crate) had_row: bool,
+    /// New members of the record, and those that were seen again.
+    pub(crate) snapshots: Vec<EventRow>,
+    /// The rest.
+    pub(crate) changes: CallChanges,
+}
+
+impl Batch {
+    pub(crate) fn new(events: Vec<CallEvent>) -> Self {
+        let mut by_call: BTreeMap<CallId, Vec<CallEvent>> = BTreeMap::new();
+        for event in events {
+            by_call
+                .entry(event.call.call_sid.clone())
+                .or_default()
+                .push(event);
+        }
+        Self { by_call }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_call.is_empty()
+    }
+
+    /// Whether all of it is news of calls that go on: such a batch does not stand in line with others.
+    pub(crate) fn is_progress(&self) -> bool {
+        self.by_call
+            .values()
+            .flatten()
+            .all(|event| event.kind.is_progress())
+    }
+
+    /// The calls, in order.
+    pub(crate) fn call_sids(&self) -> impl Iterator<Item = &CallId> {
+        self.by_call.keys()
+    }
+
+    /// The numbers of the people outside, as the batch and what is known already name them.
+    pub(crate) fn numbers(&self, states: &HashMap<CallId, CallState>) -> BTreeSet<PhoneNumber> {
+        let told = self.by_call.values().flatten().map(|event| &event.call.facts);
+        let told = told.filter_map(|facts| facts.customer.as_ref()?.e164.clone());
+        told.chain(customer_numbers(states.values())).collect()
+    }
+
+    /// Works out what is to be written. `states` is what is known of the calls; one that is missing there is new.
+    pub(crate) fn work_out(
+        &self,
+        mut states: HashMap<CallId, CallState>,
+        people: &People,
+        rules: &MatchRules,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<CallWork>, StoreError> {
+        let mut work = Vec::with_capacity(self.by_call.len());
+        for (call_sid, events) in &self.by_call {
+            let state = states
+                .remove(call_sid)
+                .unwrap_or_else(|| CallState::new(call_sid.clone()));
+            let had_row = state.row.is_some();
+            let changes = calls::apply(state, events, people, rules, now);
+            work.push(CallWork {
+                call_sid: call_sid.clone(),
+                had_row,
+                snapshots: event_rows(&changes, events)?,
+                changes,
+            });
+        }
+        Ok(work)
+    }
+}
+
+/// Each member of the record that is new or changed, with the event that brought it.
+fn event_rows(changes: &CallChanges, events: &[CallEvent]) -> Result<Vec<EventRow>, StoreError> {
+    if changes.snapshots.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut brought: HashMap<Digest, &CallEvent> = HashMap::with_capacity(events.len());
+    for event in events {
+        brought.entry(event.digest()).or_insert(event);
+    }
+    let mut rows = Vec::with_capacity(changes.snapshots.len());
+    for recorded in &changes.snapshots {
+        if let Some(event) = brought.get(&recorded.digest) {
+            rows.push(EventRow::new(recorded, event)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// The numbers of the people outside in these calls.
+pub(crate) fn customer_numbers<'a>(
+    states: impl Iterator<Item = &'a CallState>,
+) -> impl Iterator<Item = PhoneNumber> {
+    states
+        .flat_map(|state| state.record.in_order())
+        .filter_map(|recorded| recorded.snapshot.facts.customer.as_ref()?.e164.clone())
+}
+
+/// What is known of calls, from the rows of four tables.
+pub(crate) fn assemble(
+    known: Vec<CallRow>,
+    snapshots: Vec<SnapshotRow>,
+    sealed: Vec<SealRow>,
+    rows: Vec<InteractionRow>,
+) -> Result<HashMap<CallId, CallState>, StoreError> {
+    let mut states: HashMap<CallId, CallState> = HashMap::with_capacity(known.len());
+    for call in known {
+        let call_sid = call_id(&call.call_sid)?;
+        states.insert(
+            call_sid.clone(),
+            CallState {
+                written: call.into_written(),
+                ..CallState::new(call_sid)
+            },
+        );
+    }
+    for snapshot in snapshots {
+        if let Some(state) = states.get_mut(&call_id(&snapshot.call_sid)?) {
+            state.record.add(snapshot.into_recorded()?);
+        }
+    }
+    for seal in sealed {
+        if let Some(state) = states.get_mut(&call_id(&seal.call_sid)?) {
+            let seal = seal.into_seal()?;
+            state.seals.close(seal.group, seal.reason);
+        }
+    }
+    for row in rows {
+        if let Some(state) = states.get_mut(&call_id(&row.call_sid)?) {
+            state.row = Some(row.into_interaction()?);
+        }
+    }
+    Ok(states)
+}

@@ -1,0 +1,112 @@
+//! Reading calls for people, and sealing what they decide.
+
+use std::collections::HashMap;
+
+use calls::{CallId, Interaction, Seal};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::Postgres;
+use super::apply::{INTERACTION_COLUMNS_SELECT, Locking, load};
+use super::statement::Statement;
+use crate::columns::SqlTime;
+use crate::rows::{InteractionRow, SealRow};
+use crate::{CallHistory, StoreError};
+
+impl Postgres {
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|connection| {
+            Statement::new("select 1").execute(connection)?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn call(&self, call_sid: CallId) -> Result<Option<CallHistory>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Call {
+            #[diesel(sql_type = diesel::sql_types::Bool)]
+            reread: bool,
+        }
+        self.read(move |connection| {
+            let Some(state) = load(connection, std::iter::once(&call_sid), Locking::None)?.remove(&call_sid)
+            else {
+                return Ok(None);
+            };
+            let sealed: Vec<SealRow> = Statement::new(
+                "select call_sid, sealed_group, reason, sealed_at, sealed_by
+                 from trunkline.seals where call_sid = {}
+                 order by sealed_at, sealed_group",
+            )
+            .bind::<Text, _>(call_sid.as_str())
+            .load(connection)?;
+            let decisions = sealed
+                .into_iter()
+                .map(SealRow::into_seal)
+                .collect::<Result<Vec<Seal>, _>>()?;
+            let call: Call = Statement::new("select reread from trunkline.calls where call_sid = {}")
+                .bind::<Text, _>(call_sid.as_str())
+                .get_result(connection)?;
+            let (record, seals, row) = (state.record, state.seals, state.row);
+            Ok(Some(CallHistory {
+                record,
+                seals,
+                decisions,
+                row,
+                reread: call.reread,
+            }))
+        })
+        .await
+    }
+
+    pub(crate) async fn interactions(
+        &self,
+        call_sids: Vec<CallId>,
+    ) -> Result<HashMap<CallId, Interaction>, StoreError> {
+        self.read(move |connection| {
+            let rows: Vec<InteractionRow> = Statement::new(INTERACTION_COLUMNS_SELECT)
+                .texts(call_sids.iter().map(CallId::as_str))
+                .load(connection)?;
+            let mut found = HashMap::with_capacity(rows.len());
+            for row in rows {
+                let interaction = row.into_interaction()?;
+                found.insert(interaction.call_sid.clone(), interaction);
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    pub(crate) async fn count_interactions(&self) -> Result<u64, StoreError> {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        self.read(|connection| {
+            let found: Count = Statement::new("select count(*) as count from trunkline.interactions")
+                .get_result(connection)?;
+            Ok(found.count.unsigned_abs())
+        })
+        .await
+    }
+
+    pub(crate) async fn seal(&self, call_sid: CallId, seal: Seal) -> Result<(), StoreError> {
+        Self::write(&self.rings, move |connection| {
+            let row = SealRow::new(&call_sid, &seal);
+            Statement::new(
+                "insert into trunkline.seals (call_sid, sealed_group, reason, sealed_at, sealed_by)
+                 values ({}, {}, {}, {}, {})
+                 on conflict do nothing",
+            )
+            .bind::<Text, _>(row.call_sid)
+            .bind::<Text, _>(row.sealed_group)
+            .bind::<Text, _>(row.reason)
+            .bind::<SqlTime, _>(row.sealed_at)
+            .bind::<Text, _>(row.sealed_by)
+            .execute(connection)?;
+            Ok(())
+        })
+        .await
+    }
+}

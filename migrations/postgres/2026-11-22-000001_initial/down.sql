@@ -1,0 +1,10 @@
+drop view trunkline.crm_callbacks;
+drop view trunkline.crm_calls;
+drop table trunkline.dead_letters;
+drop table trunkline.alerts;
+drop table trunkline.contact_phones;
+drop table trunkline.contacts;
+drop table trunkline.interactions;
+drop table trunkline.seals;
+drop table trunkline.call_events;
+drop table trunkline.calls;

@@ -1,0 +1,1 @@
+alter table trunkline.contacts drop column from_view;
