@@ -2,6 +2,7 @@
 //!
 //! `suite` holds the cases and knows no database; each database has a file that runs all of them on it.
 #![allow(
+    clippy::expect_used,
     clippy::unwrap_used,
     reason = "clippy takes the functions shared by the tests for no tests"
 )]
@@ -9,5 +10,6 @@
 #[macro_use]
 mod suite;
 mod documentation;
+mod postgres;
 mod samples;
 mod sqlite;

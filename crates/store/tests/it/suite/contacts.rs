@@ -305,3 +305,26 @@ pub(crate) async fn all_who_have_a_number_are_candidates<D: Database>() {
     let method = database.text("select match_method from interactions").await;
     assert_eq!(method.as_deref(), Some("customer_first"));
 }
+
+pub(crate) async fn a_contact_that_is_removed_matches_no_more<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    save(store, [lead("1", &[CALLER]), customer("1", &[&number(1)])], 0).await;
+    apply(store, [post_call(1)], at(201)).await;
+    let named = |kind, id: &str| ContactRef {
+        kind,
+        id: id.to_owned(),
+    };
+
+    let gone = vec![named(ContactKind::Lead, "1"), named(ContactKind::Lead, "2")];
+    assert_eq!(store.remove_contacts(gone.clone()).await.unwrap(), 1);
+    assert_eq!(store.remove_contacts(gone).await.unwrap(), 0);
+    assert_eq!(store.remove_contacts(Vec::new()).await.unwrap(), 0);
+
+    assert_eq!(database.count("select count(*) from contacts").await, 1);
+    assert_eq!(database.count("select count(*) from contact_phones").await, 1);
+    apply(store, [post_call(2), tagged(1)], at(301)).await;
+    assert_eq!(link(store, 2).await, Link::none(MatchMethod::NoContact));
+    // What is linked stays so.
+    assert_eq!(link(store, 1).await, linked_with_lead("1"));
+}

@@ -86,6 +86,7 @@ macro_rules! run_suite_on {
                 a_call_that_somebody_unlinked_is_not_linked_again
                 numbers_that_never_match_link_nothing
                 all_who_have_a_number_are_candidates
+                a_contact_that_is_removed_matches_no_more
             }
             decisions {
                 notes_that_the_crm_writes_stand
@@ -102,6 +103,9 @@ macro_rules! run_suite_on {
                 a_dead_letter_is_kept_once_and_listed
                 a_dead_letter_that_was_dealt_with_is_not_listed
                 dead_letters_are_listed_newest_first
+                dead_letters_are_listed_by_state_page_by_page
+                a_dead_letter_is_found_by_its_id
+                of_two_who_replay_a_dead_letter_one_is_told_so
             }
             views {
                 the_view_of_calls_hides_spam_and_what_vanished
