@@ -22,6 +22,7 @@ mod project;
 mod quarantine;
 mod record;
 mod redaction;
+mod replay;
 mod seal;
 mod snapshot;
 
@@ -39,5 +40,6 @@ pub use phone::{Party, PhoneNumber, Region, UnreadableNumber, is_withheld};
 pub use project::{Step, explain, project};
 pub use quarantine::QuarantinedDelivery;
 pub use record::{Record, RecordedSnapshot};
+pub use replay::{NotReplayable, Replay};
 pub use seal::{Group, Seal, SealReason, Seals};
 pub use snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};

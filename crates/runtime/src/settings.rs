@@ -27,7 +27,7 @@ const fn key(name: &'static str, default: &'static str, meaning: &'static str) -
 }
 
 /// All settings there are.
-pub const KEYS: [Key; 17] = [
+pub const KEYS: [Key; 18] = [
     key(
         "CALLRAIL_SIGNING_KEYS",
         "",
@@ -51,7 +51,7 @@ pub const KEYS: [Key; 17] = [
     key(
         "DATABASE_URL",
         "sqlite://DATA_DIR/trunkline.db",
-        "The database: sqlite://PATH.",
+        "The database: postgres://USER:PASSWORD@HOST/DATABASE, or sqlite://PATH.",
     ),
     key(
         "QUEUE_URL",
@@ -78,6 +78,11 @@ pub const KEYS: [Key; 17] = [
         "METRICS_ADDRESS",
         "",
         "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9003 call-writer, 9004 notifier.",
+    ),
+    key(
+        "CRM_CONTACTS_EVERY",
+        "30s",
+        "How often the view crm_contacts is asked for people who changed (PostgreSQL).",
     ),
     key(
         "DEFAULT_REGION",

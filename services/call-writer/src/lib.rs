@@ -1,9 +1,11 @@
 //! Call events in; records, rows and alerts out. Also moves dead letters to where people look at them.
 //!
 //! Three queues bring calls, each with a worker of its own, so that a ring never waits for bulk work: see
-//! [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`outbox`] publishes the alerts that a
+//! [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`]
+//! mirrors the CRM's people from a view over its own tables; [`outbox`] publishes the alerts that a
 //! crash left behind.
 
+mod crm_contacts;
 mod dead_letters;
 mod events;
 mod metrics;
@@ -17,6 +19,7 @@ use runtime::{CancellationToken, Health};
 use store::Store;
 use tokio::task::{JoinError, JoinSet};
 
+pub use crm_contacts::CrmContacts;
 use dead_letters::DeadLetters;
 use events::Events;
 use metrics::Metrics;
@@ -28,10 +31,12 @@ const MAX_EVENTS: usize = 64;
 const MAX_DEAD_LETTERS: usize = 64;
 
 /// What the service is told.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// How calls are matched with the CRM's people.
     pub rules: MatchRules,
+    /// How the CRM's people are mirrored from the view `crm_contacts`, if there is one.
+    pub crm_contacts: CrmContacts,
     /// How long to wait when the database is away.
     pub pauses: Pauses,
 }
@@ -83,6 +88,8 @@ impl CallWriter {
         }
         let worker = Worker::new(queue.clone(), QueueName::Dead, MAX_DEAD_LETTERS, settings.pauses);
         tasks.spawn(worker.run(DeadLetters::new(store.clone()), shutdown.clone()));
+        let people = crm_contacts::mirror(store.clone(), settings.crm_contacts, rules, shutdown.clone());
+        tasks.spawn(people);
         tasks.spawn(outbox::sweep(store, queue, shutdown));
         while let Some(ended) = tasks.join_next().await {
             ended?;

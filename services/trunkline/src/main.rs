@@ -45,6 +45,9 @@ enum Command {
     /// The CRM's people, by whose telephone numbers calls are matched.
     #[command(subcommand)]
     Contacts(commands::contacts::Contacts),
+    /// What could not be worked on: signed webhooks that are no calls, messages that failed again and again.
+    #[command(subcommand)]
+    DeadLetters(commands::dead_letters::DeadLetters),
     /// Says whether a captured webhook is genuine, and if not, why.
     Verify(commands::verify::Verify),
     /// Makes a token (JWT) for a developer, signed with JWT_SECRET.
@@ -102,6 +105,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => return demo.run().await,
         Command::Migrate => commands::migrate::run(&settings).await?,
         Command::Contacts(contacts) => return contacts.run(&settings).await,
+        Command::DeadLetters(dead_letters) => return dead_letters.run(&settings).await,
         Command::Verify(verify) => return verify.run(),
         Command::Token(token) => token.run(&settings)?,
         Command::Explain(explain) => explain.run(&settings).await?,

@@ -1,7 +1,7 @@
 //! Runs services: all in one process, or one alone. No service knows which.
 
 use anyhow::Context;
-use call_writer::CallWriter;
+use call_writer::{CallWriter, CrmContacts};
 use callrail::SigningKeys;
 use queue::Pauses;
 use runtime::settings::Span;
@@ -42,8 +42,8 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let ingest_settings = runs(Service::WebhookIngest)
         .then(|| ingest_settings(settings))
         .transpose()?;
-    let match_rules = runs(Service::CallWriter)
-        .then(|| parts::match_rules(settings))
+    let writer_settings = runs(Service::CallWriter)
+        .then(|| writer_settings(settings))
         .transpose()?;
     let notifier = runs(Service::Notifier)
         .then(|| parts::notifier(settings))
@@ -70,12 +70,8 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let mut health = Health::new();
     let mut supervisor = Supervisor::new(grace);
 
-    if let Some(rules) = match_rules {
+    if let Some(writer_settings) = writer_settings {
         let store = parts::store(settings).await?;
-        let writer_settings = call_writer::Settings {
-            rules,
-            pauses: Pauses::default(),
-        };
         let writer = CallWriter::new(writer_settings, queue.clone(), store, &mut health);
         supervisor.spawn("call-writer", |shutdown| async {
             Ok(writer.run(shutdown).await?)
@@ -107,5 +103,17 @@ fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, Sett
     Ok(webhook_ingest::Settings {
         signing_keys,
         region: parts::region(settings)?,
+    })
+}
+
+fn writer_settings(settings: &Settings) -> Result<call_writer::Settings, SettingsError> {
+    let Span(every) = settings.get_or_default("CRM_CONTACTS_EVERY")?;
+    Ok(call_writer::Settings {
+        rules: parts::match_rules(settings)?,
+        crm_contacts: CrmContacts {
+            every,
+            region: parts::region(settings)?,
+        },
+        pauses: Pauses::default(),
     })
 }

@@ -28,6 +28,10 @@ use metrics::Metrics;
 /// How long a connection may take to send its headers, and to be let go at the end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long an idle connection is kept. Whoever reuses one just as we close it loses the request, and CallRail does
+/// not send it again: so longer than the proxies that stand before us keep theirs (up to 600 s).
+const KEEP_ALIVE: Duration = Duration::from_secs(620);
+
 /// What the service is told.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -89,6 +93,7 @@ impl WebhookIngest {
                 .configure(move |app| service.routes(app))
                 .default_service(web::to(answer::not_found))
         })
+        .keep_alive(KEEP_ALIVE)
         .client_request_timeout(PATIENCE)
         .client_disconnect_timeout(PATIENCE)
         .shutdown_timeout(PATIENCE.as_secs())

@@ -9,6 +9,7 @@
 mod bad_input;
 mod commands;
 mod crash;
+mod dead_letters;
 mod demo;
 mod load;
 mod privacy;

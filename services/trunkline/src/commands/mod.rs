@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod contacts;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod migrate;

@@ -1,0 +1,120 @@
+//! Mirrors the CRM's people from the operator's view `crm_contacts`: what changed every little while, all of it at
+//! the start and once a day.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use calls::{MatchRules, Region};
+use chrono::{DateTime, TimeDelta, Utc};
+use runtime::CancellationToken;
+use store::{CrmMirror, CrmMirrored, CrmPeople, Store};
+
+/// How often everybody is compared, which finds those who are gone.
+const COMPARE_EVERY: TimeDelta = TimeDelta::hours(24);
+
+/// What the mirror is told.
+#[derive(Debug, Clone, Copy)]
+pub struct CrmContacts {
+    /// How often the view is asked for what changed.
+    pub every: Duration,
+    /// The country of numbers that name none.
+    pub region: Region,
+}
+
+/// When the view was last read.
+#[derive(Debug, Clone, Copy, Default)]
+struct LastRead {
+    all: Option<DateTime<Utc>>,
+    changes: Option<DateTime<Utc>>,
+}
+
+/// Mirrors until `shutdown`. What fails is tried again at the next turn; the mirror stays as it was.
+pub(crate) async fn mirror(
+    store: Store,
+    settings: CrmContacts,
+    rules: Arc<MatchRules>,
+    shutdown: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(settings.every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = LastRead::default();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        let now = Utc::now();
+        let people = last.what_to_read(now);
+        match store
+            .mirror_crm_contacts(people, settings.region, &rules, now)
+            .await
+        {
+            Ok(CrmMirror::NoView) => last = LastRead::default(),
+            Ok(CrmMirror::Mirrored(mirrored)) => {
+                last.note(people, now);
+                tell(people, &mirrored);
+            }
+            Err(error) => tracing::error!(
+                error = &error as &dyn Error,
+                "could not read the view crm_contacts: people who changed are not matched yet"
+            ),
+        }
+    }
+}
+
+impl LastRead {
+    fn what_to_read(self, now: DateTime<Utc>) -> CrmPeople {
+        match (self.all, self.changes) {
+            (Some(all), Some(changes)) if now - all < COMPARE_EVERY => CrmPeople::ChangedSince(changes),
+            _ => CrmPeople::All,
+        }
+    }
+
+    fn note(&mut self, people: CrmPeople, at: DateTime<Utc>) {
+        self.changes = Some(at);
+        if matches!(people, CrmPeople::All) {
+            self.all = Some(at);
+        }
+    }
+}
+
+fn tell(people: CrmPeople, mirrored: &CrmMirrored) {
+    let CrmMirrored {
+        read,
+        saved,
+        removed,
+        unreadable_numbers,
+        ..
+    } = mirrored;
+    if matches!(people, CrmPeople::All) || saved.saved > 0 || *removed > 0 {
+        tracing::info!(
+            read,
+            changed = saved.saved,
+            removed,
+            calls_linked = saved.calls_linked,
+            unreadable_numbers,
+            "mirrored the CRM's people"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
+    }
+
+    #[test]
+    fn everybody_is_read_first_and_once_a_day_and_in_between_what_changed() {
+        let mut last = LastRead::default();
+        assert!(matches!(last.what_to_read(at(0)), CrmPeople::All));
+        last.note(CrmPeople::All, at(0));
+        assert!(matches!(last.what_to_read(at(1)), CrmPeople::ChangedSince(since) if since == at(0)));
+        last.note(CrmPeople::ChangedSince(at(0)), at(1));
+        assert!(matches!(last.what_to_read(at(2)), CrmPeople::ChangedSince(since) if since == at(1)));
+        assert!(matches!(last.what_to_read(at(24)), CrmPeople::All));
+    }
+}
