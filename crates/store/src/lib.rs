@@ -86,8 +86,8 @@ impl Store {
         Ok(Self { backend })
     }
 
-    /// Brings the schema up to date, creating the database if there is none. Returns the names of the migrations
-    /// that were run.
+    /// Brings the schema up to date, creating it if there is none; on SQLite the file, too. Returns the names of the
+    /// migrations that were run.
     pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
         match url {
             DatabaseUrl::Postgres(url) => postgres::Postgres::migrate(url.clone()).await,

@@ -87,8 +87,8 @@ pub(super) enum Locking {
     Write,
 }
 
-/// The columns of [`InteractionRow`].
-pub(super) const INTERACTION_COLUMNS_SELECT: &str = "
+/// The rows of some calls, with the columns of [`InteractionRow`].
+pub(super) const SELECT_INTERACTIONS: &str = "
     select
         id, direction, lead_id, customer_id, notes, outcome, call_duration_seconds, call_recording_url,
         call_from_number, call_sid, scheduled_at, completed_at, call_to_number, tracking_number, source,
@@ -133,7 +133,7 @@ pub(super) fn load<'a>(
     )
     .load(connection)?;
     // The CRM writes into these rows too: what it writes while we work must come after us, not be lost.
-    let rows: Vec<InteractionRow> = of_these(INTERACTION_COLUMNS_SELECT, lock_rows).load(connection)?;
+    let rows: Vec<InteractionRow> = of_these(SELECT_INTERACTIONS, lock_rows).load(connection)?;
     assemble(known, snapshots, sealed, rows)
 }
 

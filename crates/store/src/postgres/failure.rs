@@ -13,7 +13,7 @@ use crate::StoreError;
 use crate::columns::{Id, SqlId};
 
 /// How often a transaction is tried that others may have got in the way of.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 4;
 
 /// Runs `work` in a transaction, again when it collided with somebody else's, and tells the one from the other when
 /// it fails.

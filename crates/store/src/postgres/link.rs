@@ -23,7 +23,7 @@ pub(super) const AT_WORK: (i32, i32) = (0x7472_756e, 0x6b6c);
 /// How many calls are linked in one transaction.
 const CALLS_AT_A_TIME: usize = 200;
 
-/// A writer that takes longer has been stopped by the server.
+/// No writer takes longer, and the server stops those that do nothing.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Postgres {
@@ -77,7 +77,10 @@ fn wait_for_writers(connection: &mut PgConnection) -> Result<(), StoreError> {
     };
     let began = Instant::now();
     let mut before_us = at_work()?;
-    while !before_us.is_empty() && began.elapsed() < PATIENCE {
+    while !before_us.is_empty() {
+        if began.elapsed() > PATIENCE {
+            return Err(StoreError::Unavailable("another writer does not end".into()));
+        }
         std::thread::sleep(Duration::from_millis(5));
         let now = at_work()?;
         before_us.retain(|writer| now.contains(writer));

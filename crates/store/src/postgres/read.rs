@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::Postgres;
-use super::apply::{INTERACTION_COLUMNS_SELECT, Locking, load};
+use super::apply::{Locking, SELECT_INTERACTIONS, load};
 use super::statement::Statement;
 use crate::columns::SqlTime;
 use crate::rows::{InteractionRow, SealRow};
@@ -64,7 +64,7 @@ impl Postgres {
         call_sids: Vec<CallId>,
     ) -> Result<HashMap<CallId, Interaction>, StoreError> {
         self.read(move |connection| {
-            let rows: Vec<InteractionRow> = Statement::new(INTERACTION_COLUMNS_SELECT)
+            let rows: Vec<InteractionRow> = Statement::new(SELECT_INTERACTIONS)
                 .texts(call_sids.iter().map(CallId::as_str))
                 .load(connection)?;
             let mut found = HashMap::with_capacity(rows.len());
