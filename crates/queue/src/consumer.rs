@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use crate::embedded::EmbeddedConsumer;
 use crate::error::QueueError;
-use crate::message::{Delivery, Failures, QueueName, Tag};
+use crate::message::{Delivery, Failures, Message, QueueName, Tag};
+use crate::rabbitmq::RabbitConsumer;
 
 /// How long a dead letter that cannot be put away rests when the ladder has no step.
 const REST_WITHOUT_LADDER: Duration = Duration::from_secs(1);
@@ -23,6 +24,7 @@ pub struct Consumer {
 #[derive(Debug)]
 pub(crate) enum Backend {
     Embedded(EmbeddedConsumer),
+    RabbitMq(RabbitConsumer),
 }
 
 /// What became of a failed message.
@@ -52,22 +54,27 @@ impl Consumer {
     }
 
     /// Waits for at least one message, then returns what is there at once: at most `max` (at least one), and about
-    /// 32 MiB, in the order of publishing as far as the backend keeps it; what was given back comes first.
+    /// 32 MiB. The order is that of publishing, and what was given back comes first; a broker keeps to that only as far
+    /// as it has not sent messages ahead.
     ///
-    /// Cancel safe: a dropped call has taken nothing. After `Unavailable` call again after a pause.
+    /// Cancel safe: a dropped call has taken nothing. A lost connection to `RabbitMQ` only makes it wait (the queue logs
+    /// why, and connects anew). After `Unavailable` call again after a pause.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Delivery>, QueueError> {
         match &mut self.backend {
             Backend::Embedded(consumer) => consumer.next_batch(max.max(1)).await,
+            Backend::RabbitMq(consumer) => consumer.next_batch(max.max(1)).await,
         }
     }
 
-    /// These messages are done, durably: any part of what this consumer holds, all or nothing.
+    /// These messages are done: any part of what this consumer holds, all or nothing. The embedded queue has made it
+    /// durable when this returns; `RabbitMQ` does not confirm it, so that they may come again after a lost connection.
     ///
-    /// After an error they are still held: acknowledge again or give back.
+    /// After `Unavailable` they are still held (acknowledge again or give back), or come again by themselves.
     pub async fn acknowledge(&self, deliveries: &[Delivery]) -> Result<(), QueueError> {
         let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
         match &self.backend {
             Backend::Embedded(consumer) => consumer.acknowledge(tags).await,
+            Backend::RabbitMq(consumer) => consumer.acknowledge(tags).await,
         }
     }
 
@@ -77,14 +84,15 @@ impl Consumer {
     /// A dead letter consumed from [`QueueName::Dead`] always comes again, after the longest step and with its
     /// failures unchanged: there is nowhere else to put it.
     ///
-    /// Durable before the original is removed. After `Unavailable` the message is given back.
+    /// Durable before the original is removed. After `Unavailable` the message is given back, and may be in both places.
     pub async fn retry(
         &self,
         delivery: Delivery,
         reason: &str,
         now: DateTime<Utc>,
     ) -> Result<RetryOutcome, QueueError> {
-        let (tag, failures) = self.one_failure_more(delivery, reason, now);
+        let Delivery { mut message, tag } = delivery;
+        let failures = self.one_failure_more(message.failures.take(), reason, now);
         let step = match self.queue {
             QueueName::Dead => Some(longest_rest(&self.retry_ladder)),
             _ => self
@@ -93,10 +101,10 @@ impl Consumer {
                 .copied(),
         };
         if let Some(after) = step {
-            self.delay(tag, failures, after).await?;
+            self.delay(tag, message, failures, after).await?;
             Ok(RetryOutcome::Again { after })
         } else {
-            self.bury(tag, failures).await?;
+            self.bury(tag, message, failures).await?;
             Ok(RetryOutcome::DeadLettered)
         }
     }
@@ -105,7 +113,7 @@ impl Consumer {
     ///
     /// On a consumer of [`QueueName::Dead`] the same as [`retry`](Self::retry).
     ///
-    /// Durable before the original is removed. After `Unavailable` the message is given back.
+    /// Durable before the original is removed. After `Unavailable` the message is given back, and may be in both places.
     pub async fn dead_letter(
         &self,
         delivery: Delivery,
@@ -115,36 +123,49 @@ impl Consumer {
         if self.queue == QueueName::Dead {
             return self.retry(delivery, reason, now).await.map(|_| ());
         }
-        let (tag, failures) = self.one_failure_more(delivery, reason, now);
-        self.bury(tag, failures).await
+        let Delivery { mut message, tag } = delivery;
+        let failures = self.one_failure_more(message.failures.take(), reason, now);
+        self.bury(tag, message, failures).await
     }
 
     /// The outside failed: puts the messages back at the front of their queue, and counts no attempt.
+    ///
+    /// `RabbitMQ` gets what came back many times as a new message, at the end of its queue.
     pub async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), QueueError> {
-        let tags = deliveries.into_iter().map(|delivery| delivery.tag).collect();
         match &self.backend {
-            Backend::Embedded(consumer) => consumer.give_back(tags).await,
+            Backend::Embedded(consumer) => {
+                let tags = deliveries.into_iter().map(|delivery| delivery.tag).collect();
+                consumer.give_back(tags).await
+            }
+            Backend::RabbitMq(consumer) => consumer.give_back(deliveries).await,
         }
     }
 
-    fn one_failure_more(&self, delivery: Delivery, reason: &str, now: DateTime<Utc>) -> (Tag, Failures) {
-        let failures = match (self.queue, delivery.message.failures) {
+    fn one_failure_more(&self, previous: Option<Failures>, reason: &str, now: DateTime<Utc>) -> Failures {
+        match (self.queue, previous) {
             // They tell of the queue where it died, and of nothing that happens on the way to its grave.
             (QueueName::Dead, Some(failures)) => failures,
             (queue, previous) => Failures::after(previous, queue, reason, now),
-        };
-        (delivery.tag, failures)
-    }
-
-    async fn delay(&self, tag: Tag, failures: Failures, after: Duration) -> Result<(), QueueError> {
-        match &self.backend {
-            Backend::Embedded(consumer) => consumer.delay(tag, failures, after).await,
         }
     }
 
-    async fn bury(&self, tag: Tag, failures: Failures) -> Result<(), QueueError> {
+    async fn delay(
+        &self,
+        tag: Tag,
+        message: Message,
+        failures: Failures,
+        after: Duration,
+    ) -> Result<(), QueueError> {
+        match &self.backend {
+            Backend::Embedded(consumer) => consumer.delay(tag, failures, after).await,
+            Backend::RabbitMq(consumer) => consumer.delay(tag, message.with(failures), after).await,
+        }
+    }
+
+    async fn bury(&self, tag: Tag, message: Message, failures: Failures) -> Result<(), QueueError> {
         match &self.backend {
             Backend::Embedded(consumer) => consumer.bury(tag, failures).await,
+            Backend::RabbitMq(consumer) => consumer.bury(tag, message.with(failures)).await,
         }
     }
 }

@@ -53,7 +53,16 @@ pub enum QueueError {
         /// The newest format this program can read.
         known: i32,
     },
-    /// The body is longer than [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
+    /// The file with the certificates to be trusted cannot be read, or has none.
+    #[error("cannot read the certificates in {}", path.display())]
+    CannotReadCertificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Cause,
+    },
+    /// The body is longer than [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES), or than the broker takes (`max_message_size`,
+    /// 16 MiB in `RabbitMQ` 4 unless set).
     #[error("a message of {size} bytes is too large for the queue")]
     TooLarge {
         /// Length of the body in bytes.

@@ -9,11 +9,15 @@ mod consumer;
 mod embedded;
 mod error;
 mod message;
+mod rabbitmq;
 mod url;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::url::Place;
 
 pub use consumer::{Consumer, RetryOutcome};
 pub use error::{Cause, QueueError};
@@ -25,7 +29,7 @@ pub use worker::{Handler, Outside, Pauses, Verdict, Worker};
 /// wrapped in JSON and escaped.
 pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
-/// The queues of one Trunkline. Cheap to clone; clones share one connection, which ends with the last of them and
+/// The queues of one Trunkline. Cheap to clone; clones share what connects them, which ends with the last of them and
 /// of their consumers.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -36,21 +40,33 @@ pub struct Queue {
 #[derive(Clone, Debug)]
 enum Backend {
     Embedded(embedded::Embedded),
+    RabbitMq(rabbitmq::RabbitMq),
 }
 
-/// What may be chosen about a queue; every process of one installation should choose the same.
+/// What may be chosen about a queue; every process of one installation should choose the same ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
     /// How long a message rests after its first, second, … failure. One failure more than there are steps, and it
     /// is dead-lettered.
     pub retry_ladder: Vec<Duration>,
+    /// How long a published message may go without the confirm of `RabbitMQ` before it fails as `Unavailable`. The
+    /// embedded queue needs no such limit.
+    pub publish_timeout: Duration,
+    /// How many messages `RabbitMQ` sends to a consumer ahead of their settling: at least one. They are in memory, and
+    /// other consumers do not get them.
+    pub prefetch: u16,
+    /// Certificates (PEM) of authorities to be trusted beside the public ones, for `amqps://`.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for QueueOptions {
-    /// 1 s, 10 s, 1 min, 10 min.
+    /// A ladder of 1 s, 10 s, 1 min, 10 min; 5 s for a confirm; 256 messages ahead; the public authorities.
     fn default() -> Self {
         Self {
             retry_ladder: [1, 10, 60, 600].map(Duration::from_secs).to_vec(),
+            publish_timeout: Duration::from_secs(5),
+            prefetch: 256,
+            ca_file: None,
         }
     }
 }
@@ -58,14 +74,22 @@ impl Default for QueueOptions {
 impl Queue {
     /// Opens the queue, creating what is missing.
     ///
-    /// Fails with `CannotOpen` or `NewerFormat` when this will not work without a person.
+    /// Fails with `CannotOpen`, `NewerFormat` or `CannotReadCertificates` when this will not work without a person.
+    /// A `RabbitMQ` that cannot be reached is no failure, for a service must be able to start without it: this waits for
+    /// the first attempt only (some seconds for each host), the attempts go on, and until one succeeds publishing fails
+    /// with `Unavailable`, which says why.
     pub async fn connect(url: &QueueUrl, options: QueueOptions) -> Result<Self, QueueError> {
-        let retry_ladder: Arc<[Duration]> = options.retry_ladder.into();
-        let longest_rest = consumer::longest_rest(&retry_ladder);
-        let backend = Backend::Embedded(embedded::Embedded::open(url.path(), longest_rest).await?);
+        let longest_rest = consumer::longest_rest(&options.retry_ladder);
+        let backend = match url.place() {
+            Place::Embedded(path) => Backend::Embedded(embedded::Embedded::open(path, longest_rest).await?),
+            Place::RabbitMq(hosts) => {
+                let rests = options.retry_ladder.iter().copied().chain([longest_rest]);
+                Backend::RabbitMq(rabbitmq::RabbitMq::open(hosts.clone(), rests, &options).await?)
+            }
+        };
         Ok(Self {
             backend,
-            retry_ladder,
+            retry_ladder: options.retry_ladder.into(),
         })
     }
 
@@ -87,24 +111,30 @@ impl Queue {
         }
         match &self.backend {
             Backend::Embedded(embedded) => embedded.publish(queue, messages).await,
+            Backend::RabbitMq(rabbitmq) => rabbitmq.publish(queue, messages).await,
         }
     }
 
-    /// Starts to consume. Several consumers of one queue share the work: no message is with two of them at a time.
+    /// Starts to consume. Several consumers of one queue share the work: no message is with two of them at a time,
+    /// except that after a lost connection to `RabbitMQ` what was delivered comes again, perhaps to another.
     ///
     /// Fails with `InUse` when the backend allows one consuming process at a time and there is another.
     pub async fn consume(&self, queue: QueueName) -> Result<Consumer, QueueError> {
         let backend = match &self.backend {
             Backend::Embedded(embedded) => consumer::Backend::Embedded(embedded.consume(queue).await?),
+            Backend::RabbitMq(rabbitmq) => consumer::Backend::RabbitMq(rabbitmq.consume(queue)),
         };
         Ok(Consumer::new(backend, queue, Arc::clone(&self.retry_ladder)))
     }
 
-    /// How many messages each queue has, in the order of [`QueueName::ALL`]: waiting, resting before a retry, or
-    /// delivered and not settled yet.
+    /// How many messages wait in each queue, in the order of [`QueueName::ALL`].
+    ///
+    /// The embedded queue also counts those that rest before a retry, and those that were delivered and are not settled.
+    /// `RabbitMQ` does not tell these: to it, what it has sent to a consumer ahead of its turn is delivered.
     pub async fn depths(&self) -> Result<Vec<(QueueName, u64)>, QueueError> {
         match &self.backend {
             Backend::Embedded(embedded) => embedded.depths().await,
+            Backend::RabbitMq(rabbitmq) => rabbitmq.depths().await,
         }
     }
 }

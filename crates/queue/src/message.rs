@@ -94,6 +94,13 @@ impl Message {
             failures: None,
         }
     }
+
+    pub(crate) fn with(self, failures: Failures) -> Self {
+        Self {
+            failures: Some(failures),
+            ..self
+        }
+    }
 }
 
 impl fmt::Debug for Message {
@@ -152,7 +159,11 @@ pub struct Delivery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tag {
     pub(crate) consumer: u64,
+    /// Which connection of the consumer; always 0 in the embedded queue.
+    pub(crate) generation: u64,
     pub(crate) id: i64,
+    /// How often it came back before, as far as the broker tells.
+    pub(crate) returned: u64,
 }
 
 /// As much of the reason as fits, in whole characters.

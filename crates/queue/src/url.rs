@@ -1,32 +1,47 @@
 //! Where the queue is.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use crate::error::QueueError;
+use crate::rabbitmq::Host;
 
 const EMBEDDED: &str = "embedded://";
 
-/// The address of a queue: `embedded://PATH`, where PATH is the queue file, taken as it stands (nothing is
-/// percent-decoded), relative to the working directory or absolute: `embedded://trunkline-data/queue.db`,
-/// `embedded:///var/lib/trunkline/queue.db`.
+/// The address of a queue, one of
+///
+/// * `embedded://PATH`, where PATH is the queue file, taken as it stands (nothing is percent-decoded), relative to the
+///   working directory or absolute: `embedded://trunkline-data/queue.db`, `embedded:///var/lib/trunkline/queue.db`;
+/// * `amqp://USER:PASSWORD@HOST:PORT/VHOST`, or `amqps://…` for TLS: `RabbitMQ`. Several hosts of one cluster are
+///   separated by commas, each with all its parts, and are tried in turn. User, password and virtual host are
+///   percent-decoded; what is left out is `guest`, `guest`, 5672 (5671 with TLS) and `/`. `?heartbeat=SECONDS` sets how
+///   soon a dead connection is noticed (default 10).
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct QueueUrl {
-    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Embedded(PathBuf),
+    /// One host at least.
+    RabbitMq(Vec<Host>),
 }
 
 impl QueueUrl {
     /// The embedded queue in this file.
     pub fn embedded(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            place: Place::Embedded(path.into()),
+        }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -35,11 +50,16 @@ impl FromStr for QueueUrl {
 
     fn from_str(url: &str) -> Result<Self, QueueError> {
         let refuse = |reason| Err(QueueError::InvalidUrl { reason });
-        if url.starts_with("amqp://") || url.starts_with("amqps://") {
-            return refuse("RabbitMQ (amqp://, amqps://) is not supported yet, use embedded://PATH");
+        if url.starts_with("amqp") {
+            let hosts: Result<_, _> = url.split(',').map(|host| host.trim().parse()).collect();
+            return hosts.map_or_else(refuse, |hosts| {
+                Ok(Self {
+                    place: Place::RabbitMq(hosts),
+                })
+            });
         }
         let Some(path) = url.strip_prefix(EMBEDDED) else {
-            return refuse("expected embedded://PATH");
+            return refuse("expected embedded://PATH, amqp://… or amqps://…");
         };
         if path.is_empty() || path.ends_with('/') {
             return refuse("embedded:// must be followed by the path of a file");
@@ -62,7 +82,15 @@ impl TryFrom<String> for QueueUrl {
 impl fmt::Display for QueueUrl {
     /// Never shows credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{EMBEDDED}{}", self.path.display())
+        match &self.place {
+            Place::Embedded(path) => write!(f, "{EMBEDDED}{}", path.display()),
+            Place::RabbitMq(hosts) => {
+                for (index, host) in hosts.iter().enumerate() {
+                    write!(f, "{}{host}", if index > 0 { "," } else { "" })?;
+                }
+                Ok(())
+            }
+        }
     }
 }
 
@@ -88,9 +116,22 @@ mod tests {
             ("embedded://with space/50%25.db", "with space/50%25.db"),
         ] {
             let parsed: QueueUrl = url.parse().unwrap();
-            assert_eq!(parsed.path(), Path::new(path));
+            assert!(matches!(parsed.place(), Place::Embedded(found) if found.as_os_str() == path));
             assert_eq!(parsed.to_string(), url);
         }
+    }
+
+    #[test]
+    fn several_hosts_are_read_and_printed_without_credentials() {
+        let url: QueueUrl = "amqp://u:hunter2@a:5673/calls, amqps://u:hunter%2C2@b"
+            .parse()
+            .unwrap();
+        assert_eq!(url.to_string(), "amqp://a:5673/calls,amqps://b:5671/%2F");
+        assert_eq!(
+            format!("{url:?}"),
+            "QueueUrl(amqp://a:5673/calls,amqps://b:5671/%2F)"
+        );
+        assert!(matches!(url.place(), Place::RabbitMq(hosts) if hosts.len() == 2));
     }
 
     #[test]
@@ -102,23 +143,21 @@ mod tests {
             "embedded://folder/",
             "embedded://a\0b",
             "http://user:hunter2@host",
-            "amqp://user:hunter2@host/vhost",
-            "amqps://user:hunter2@host",
+            "amqp:user:hunter2@host",
+            "amqp://user:hunter2@",
+            "amqp://user:hun,ter2@host",
+            "amqp://user:hunter2@host,",
+            "amqp://user:hunter2@a,embedded://b",
+            "amqp://user:hunter2@host:port",
+            "amqp://user:hunter2@host?heartbeat=soon",
+            "amqp://user:hunter2@host?verify=verify_none",
+            "amqp://user:hunter2@host/%FF",
+            "amqpx://user:hunter2@host",
         ] {
             let error = url.parse::<QueueUrl>().unwrap_err();
             let said = format!("{error} {error:?}");
             assert!(matches!(error, QueueError::InvalidUrl { .. }), "{url:?}: {said}");
             assert!(!said.contains("hunter2") && !said.contains('\n'));
         }
-    }
-
-    #[test]
-    fn an_amqp_address_is_told_what_to_do() {
-        let error = "amqp://localhost".parse::<QueueUrl>().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("not supported yet, use embedded://PATH")
-        );
     }
 }

@@ -47,6 +47,7 @@ impl Bench {
             .unwrap();
         let options = QueueOptions {
             retry_ladder: retry_ladder.to_vec(),
+            ..QueueOptions::default()
         };
         let queue = Queue::connect(&url, options).await.unwrap();
         Self {

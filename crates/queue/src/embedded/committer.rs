@@ -318,7 +318,9 @@ impl Committer {
                 message,
                 tag: Tag {
                     consumer: consumer.number,
+                    generation: 0,
                     id,
+                    returned: 0,
                 },
             }
         };

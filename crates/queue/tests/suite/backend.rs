@@ -5,6 +5,8 @@ use std::time::Duration;
 use queue::{Consumer, Delivery, Queue, QueueOptions, QueueUrl};
 use tempfile::TempDir;
 
+use crate::broker::Vhost;
+
 /// Long enough for the slowest machine, and never waited out by a test that passes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -43,6 +45,25 @@ impl Embedded {
 impl Backend for Embedded {
     async fn open_with(&self, options: QueueOptions) -> Queue {
         Queue::connect(&self.url(), options).await.unwrap()
+    }
+}
+
+/// The `RabbitMQ` backend, in a virtual host that goes with it.
+pub(crate) struct RabbitMq {
+    pub(crate) vhost: Vhost,
+}
+
+impl RabbitMq {
+    pub(crate) fn fresh() -> Self {
+        Self { vhost: Vhost::new() }
+    }
+}
+
+impl Backend for RabbitMq {
+    async fn open_with(&self, options: QueueOptions) -> Queue {
+        Queue::connect(&self.vhost.url().parse().unwrap(), options)
+            .await
+            .unwrap()
     }
 }
 

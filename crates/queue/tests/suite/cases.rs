@@ -5,9 +5,13 @@ mod failing;
 mod settling;
 mod working;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use queue::{Consumer, Delivery, Message, Queue, QueueName};
 use uuid::Uuid;
+
+use crate::backend::within_deadline;
 
 pub(crate) use delivering::*;
 pub(crate) use failing::*;
@@ -30,6 +34,16 @@ pub(crate) async fn depth(queue: &Queue, name: QueueName) -> u64 {
     depths.into_iter().find(|(queue, _)| *queue == name).unwrap().1
 }
 
+/// Waits until a queue has so many messages.
+pub(crate) async fn depth_becomes(queue: &Queue, name: QueueName, expected: u64) {
+    within_deadline(async {
+        while depth(queue, name).await != expected {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
 /// So many seconds after some moment.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
@@ -42,7 +56,7 @@ fn number(delivery: &Delivery) -> u32 {
         .unwrap()
 }
 
-async fn publish(queue: &Queue, name: QueueName, numbers: std::ops::Range<u32>) {
+pub(crate) async fn publish(queue: &Queue, name: QueueName, numbers: std::ops::Range<u32>) {
     queue
         .publish_all(name, numbers.map(numbered).collect())
         .await

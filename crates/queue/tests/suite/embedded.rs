@@ -8,7 +8,7 @@ use diesel::{Connection, SqliteConnection};
 use queue::{Queue, QueueError, QueueName, QueueOptions, QueueUrl};
 
 use crate::backend::{Backend, Embedded, begin_and_drop, collect, next_batch, within_deadline};
-use crate::cases::{at, depth, numbered, numbers};
+use crate::cases::{at, depth, numbered, numbers, publish};
 
 #[tokio::test]
 async fn a_second_connection_that_consumes_the_same_queue_is_refused() {
@@ -68,6 +68,43 @@ async fn a_queue_may_change_hands_and_come_back() {
     let mut consumer = first.consume(QueueName::Live).await.unwrap();
     second.publish(QueueName::Live, numbered(4)).await.unwrap();
     assert_eq!(numbers(&collect(&mut consumer, 3).await), [0, 1, 4]);
+}
+
+#[tokio::test]
+async fn a_message_does_not_stay_with_who_dropped_the_wait() {
+    let backend = Embedded::fresh();
+    let queue = backend.open().await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    let mut other = queue.consume(QueueName::Live).await.unwrap();
+    begin_and_drop(consumer.next_batch(10)).await;
+    queue.publish(QueueName::Live, numbered(1)).await.unwrap();
+    assert_eq!(numbers(&next_batch(&mut other, 10).await), [1]);
+}
+
+#[tokio::test]
+async fn what_is_given_back_comes_first() {
+    let backend = Embedded::fresh();
+    let queue = backend.open().await;
+    publish(&queue, QueueName::Live, 0..6).await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    let batch = collect(&mut consumer, 3).await;
+    consumer.give_back(batch).await.unwrap();
+    assert_eq!(numbers(&collect(&mut consumer, 6).await), [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn depths_count_resting_and_held_messages_too() {
+    let backend = Embedded::fresh();
+    let queue = backend.open().await;
+    publish(&queue, QueueName::Live, 0..3).await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    let mut batch = collect(&mut consumer, 2).await;
+    consumer.retry(batch.remove(0), "rest", at(0)).await.unwrap();
+    assert_eq!(
+        depth(&queue, QueueName::Live).await,
+        3,
+        "one rests, one is held, one waits"
+    );
 }
 
 #[tokio::test]

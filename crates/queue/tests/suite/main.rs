@@ -7,22 +7,14 @@
     reason = "these are tests"
 )]
 
-mod backend;
-mod cases;
-mod embedded;
-mod processes;
-mod throughput;
-
-/// Makes one test of each case for one backend. `$fresh` opens a fresh, empty [`backend::Backend`].
+/// Makes one test of each case for one backend. `$fresh` makes a fresh, empty [`backend::Backend`].
 macro_rules! every_case {
     ($module:ident, $fresh:expr, [$($case:ident),* $(,)?]) => {
         mod $module {
-            use super::*;
-
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    cases::$case(&$fresh).await;
+                    crate::cases::$case(&$fresh).await;
                 }
             )*
         }
@@ -47,17 +39,18 @@ macro_rules! on_backend {
                 any_part_of_what_is_held_may_be_acknowledged,
                 a_delivery_is_settled_by_its_holder_and_once,
                 what_was_not_acknowledged_comes_again_after_reopening,
-                what_is_given_back_comes_first_and_counts_no_attempt,
+                what_is_given_back_comes_again_and_counts_no_attempt,
                 a_dropped_consumer_gives_back,
                 a_dropped_delivery_stays_held,
                 retrying_walks_the_ladder_into_the_dead_letters,
                 a_rest_outlasts_reopening,
+                a_consumer_outlasts_its_queue,
                 a_resting_message_does_not_hold_up_others,
                 a_hopeless_message_is_dead_lettered_at_once,
                 a_dead_letter_can_be_published_directly,
                 a_dead_letter_never_dies_again,
                 two_consumers_share_without_doubles,
-                depths_count_waiting_resting_and_held_messages,
+                depths_count_what_waits,
                 a_waiting_consumer_wakes_on_publish,
                 a_batch_dropped_in_mid_wait_loses_nothing,
                 a_batch_dropped_over_and_over_loses_nothing,
@@ -72,4 +65,13 @@ macro_rules! on_backend {
     };
 }
 
-on_backend!(embedded_backend, backend::Embedded::fresh());
+mod backend;
+mod broker;
+mod cases;
+mod embedded;
+mod processes;
+mod proxy;
+mod rabbitmq_backend;
+mod throughput;
+
+on_backend!(embedded_backend, crate::backend::Embedded::fresh());

@@ -6,16 +6,26 @@ use std::time::{Duration, Instant};
 use queue::{Message, QueueName};
 use uuid::Uuid;
 
-use crate::backend::{Backend, Embedded};
+use crate::backend::{Backend, Embedded, RabbitMq};
 
 const BODY_BYTES: usize = 4096;
 const PUBLISHING: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures, tests nothing"]
-async fn measure_throughput() {
+async fn measure_throughput_embedded() {
+    measure(Embedded::fresh).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures, tests nothing"]
+async fn measure_throughput_rabbitmq() {
+    measure(RabbitMq::fresh).await;
+}
+
+async fn measure<B: Backend>(fresh: impl Fn() -> B) {
     for publishers in [1, 64, 256] {
-        let backend = Embedded::fresh();
+        let backend = fresh();
         let queue = backend.open().await;
         let started = Instant::now();
         let tasks: Vec<_> = (0..publishers)

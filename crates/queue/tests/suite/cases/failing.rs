@@ -33,6 +33,7 @@ pub(crate) async fn retrying_walks_the_ladder_into_the_dead_letters(backend: &im
     let queue = backend
         .open_with(QueueOptions {
             retry_ladder: ladder.to_vec(),
+            ..QueueOptions::default()
         })
         .await;
     let message = numbered(1);
@@ -79,6 +80,7 @@ pub(crate) async fn retrying_walks_the_ladder_into_the_dead_letters(backend: &im
 pub(crate) async fn a_rest_outlasts_reopening(backend: &impl Backend) {
     let options = QueueOptions {
         retry_ladder: vec![MILLISECOND * 300],
+        ..QueueOptions::default()
     };
     let queue = backend.open_with(options.clone()).await;
     publish(&queue, QueueName::Alerts, 0..1).await;
@@ -92,6 +94,21 @@ pub(crate) async fn a_rest_outlasts_reopening(backend: &impl Backend) {
     let batch = next_batch(&mut consumer, 1).await;
     assert_eq!(batch[0].message.failures.as_ref().unwrap().attempts, 1);
     assert_eq!(numbers(&batch), [0]);
+}
+
+pub(crate) async fn a_consumer_outlasts_its_queue(backend: &impl Backend) {
+    let queue = backend
+        .open_with(QueueOptions {
+            retry_ladder: vec![MILLISECOND],
+            ..QueueOptions::default()
+        })
+        .await;
+    publish(&queue, QueueName::Live, 0..1).await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    drop(queue);
+    let delivery = next_batch(&mut consumer, 1).await.remove(0);
+    consumer.retry(delivery, "again", at(0)).await.unwrap();
+    assert_eq!(numbers(&next_batch(&mut consumer, 1).await), [0]);
 }
 
 pub(crate) async fn a_resting_message_does_not_hold_up_others(backend: &impl Backend) {
@@ -154,6 +171,7 @@ pub(crate) async fn a_dead_letter_never_dies_again(backend: &impl Backend) {
     let queue = backend
         .open_with(QueueOptions {
             retry_ladder: vec![MILLISECOND, after],
+            ..QueueOptions::default()
         })
         .await;
     let failures = Failures {

@@ -8,7 +8,7 @@ use queue::{Delivery, Handler, Outside, Pauses, Queue, QueueName, QueueOptions, 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{depth, number, numbers, publish};
+use super::{depth, depth_becomes, number, numbers, publish};
 use crate::backend::{Backend, next_batch, within_deadline};
 
 /// Works as a function says, and tells which messages were done.
@@ -33,9 +33,10 @@ where
     }
 }
 
-/// Runs a worker until the queue is empty and so many messages are dead, and gives the numbers done, in order.
+/// Runs a worker until so many messages are done and so many are dead, and gives the numbers done, in order.
 async fn work(
     queue: &Queue,
+    until_done: usize,
     until_dead: u64,
     verdict: impl Fn(u32) -> Result<Verdict, Outside> + Send + Sync + 'static,
 ) -> Vec<u32> {
@@ -53,15 +54,13 @@ async fn work(
         },
         shutdown.clone(),
     ));
-    within_deadline(async {
-        while depth(queue, QueueName::Live).await > 0 || depth(queue, QueueName::Dead).await < until_dead {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    let mut done = Vec::new();
+    while done.len() < until_done {
+        done.push(within_deadline(receiver.recv()).await.unwrap());
+    }
+    depth_becomes(queue, QueueName::Dead, until_dead).await;
     shutdown.cancel();
     within_deadline(running).await.unwrap();
-    let mut done = Vec::new();
     while let Some(number) = receiver.recv().await {
         done.push(number);
     }
@@ -76,20 +75,23 @@ fn outage() -> Outside {
 pub(crate) async fn what_a_worker_has_done_never_comes_again(backend: &impl Backend) {
     let queue = backend.open().await;
     publish(&queue, QueueName::Live, 0..100).await;
-    let done = work(&queue, 0, |_| Ok(Verdict::Done)).await;
+    let done = work(&queue, 100, 0, |_| Ok(Verdict::Done)).await;
     assert_eq!(done, (0..100).collect::<Vec<_>>());
-    assert_eq!(depth(&queue, QueueName::Live).await, 0);
+    publish(&queue, QueueName::Live, 100..101).await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    assert_eq!(numbers(&next_batch(&mut consumer, 9).await), [100]);
 }
 
 pub(crate) async fn a_message_that_fails_does_not_hold_up_the_others(backend: &impl Backend) {
     let options = QueueOptions {
         retry_ladder: vec![Duration::from_millis(1)],
+        ..QueueOptions::default()
     };
     let queue = backend.open_with(options).await;
     publish(&queue, QueueName::Live, 0..10).await;
     let tries = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&tries);
-    let done = work(&queue, 2, move |number| match number {
+    let done = work(&queue, 8, 2, move |number| match number {
         3 => {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok(Verdict::Retry("not today".to_owned()))
@@ -129,11 +131,12 @@ pub(crate) async fn an_outage_costs_no_message_and_counts_no_attempt(backend: &i
     let queue = backend
         .open_with(QueueOptions {
             retry_ladder: Vec::new(),
+            ..QueueOptions::default()
         })
         .await;
     publish(&queue, QueueName::Live, 0..10).await;
     let failures = AtomicU32::new(0);
-    let done = work(&queue, 0, move |_| {
+    let done = work(&queue, 10, 0, move |_| {
         if failures.fetch_add(1, Ordering::Relaxed) < 20 {
             Err(outage())
         } else {
@@ -160,5 +163,5 @@ pub(crate) async fn a_worker_can_be_stopped_during_an_outage(backend: &impl Back
     within_deadline(tried.recv()).await.unwrap();
     shutdown.cancel();
     within_deadline(running).await.unwrap();
-    assert_eq!(depth(&queue, QueueName::Live).await, 3);
+    depth_becomes(&queue, QueueName::Live, 3).await;
 }

@@ -1,0 +1,376 @@
+//! Publishing: many callers, one channel, many messages on their way at a time, and `Ok` only for what the broker has
+//! confirmed and some queue has taken.
+//!
+//! A returned message means that a queue of ours is gone. Then everything outstanding fails, and the next generation
+//! declares the queues anew. That is coarse for a reason: lapin hands a returned message to whichever message is
+//! confirmed next, not to the one that came back, and confirms many in any order. So nobody is told `Ok` before it is
+//! certain that no message came back in the same breath: see [`Confirms::settled`].
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::ShortString;
+use lapin::{Channel, Confirmation};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use super::envelope::properties_of;
+use super::failure::Failure;
+use super::link::{Generation, Link, Watch};
+use crate::error::QueueError;
+use crate::message::Message;
+
+/// So many messages may be on their way.
+const WINDOW: usize = 512;
+
+/// Where a message goes first.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) exchange: ShortString,
+    pub(super) routing_key: ShortString,
+}
+
+/// A handle on the publishing task and its link, which end with the last of them.
+#[derive(Clone)]
+pub(super) struct Publisher {
+    jobs: mpsc::UnboundedSender<Job>,
+    window: Arc<Semaphore>,
+    link: Link,
+    patience: Duration,
+}
+
+/// A message to be published.
+struct Job {
+    target: Target,
+    message: Message,
+    answer: oneshot::Sender<Result<(), QueueError>>,
+    /// Its place in the window, which it keeps until the broker has spoken, whoever still waits for it.
+    place: OwnedSemaphorePermit,
+}
+
+impl Publisher {
+    /// `patience`: how long a message may wait for its confirm.
+    pub(super) fn start(link: Link, patience: Duration) -> Self {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(publish_while_wanted(link.watch(), receiver));
+        Self {
+            jobs,
+            window: Arc::new(Semaphore::new(WINDOW)),
+            link,
+            patience,
+        }
+    }
+
+    /// `Ok` when all of them are confirmed; they keep their order.
+    pub(super) async fn publish(&self, target: &Target, messages: Vec<Message>) -> Result<(), QueueError> {
+        let mut link = self.link.watch();
+        let mut answers = Vec::with_capacity(messages.len());
+        for message in messages {
+            link.usable().map_err(QueueError::unavailable)?;
+            let deadline = Instant::now() + self.patience;
+            let place = tokio::select! {
+                biased;
+                place = Arc::clone(&self.window).acquire_owned() => place.map_err(|_| QueueError::Closed)?,
+                failure = link.unusable() => return Err(QueueError::unavailable(failure)),
+                () = tokio::time::sleep_until(deadline) => return Err(self.overdue()),
+            };
+            let (answer, answered) = oneshot::channel();
+            let job = Job {
+                target: target.clone(),
+                message,
+                answer,
+                place,
+            };
+            self.jobs.send(job).map_err(|_| QueueError::Closed)?;
+            answers.push((answered, deadline));
+        }
+        for (answered, deadline) in answers {
+            let answer = timeout_at(deadline, answered).await.map_err(|_| self.overdue())?;
+            // Dropped unanswered only when the runtime ends.
+            answer.map_err(|_| QueueError::Closed)??;
+        }
+        Ok(())
+    }
+
+    pub(super) fn link(&self) -> Watch {
+        self.link.watch()
+    }
+
+    fn overdue(&self) -> QueueError {
+        QueueError::unavailable(Failure::Unconfirmed(self.patience))
+    }
+}
+
+/// The publishing task: from generation to generation, until nobody publishes any more.
+async fn publish_while_wanted(mut link: Watch, mut jobs: mpsc::UnboundedReceiver<Job>) {
+    let (mut number, mut failure) = (0, Failure::NotYet);
+    loop {
+        let generation = tokio::select! {
+            biased;
+            generation = link.generation_after(number) => generation,
+            job = jobs.recv() => {
+                let Some(job) = job else { return };
+                let failure = link.usable().err().unwrap_or_else(|| failure.clone());
+                job.fail(QueueError::unavailable(failure));
+                continue;
+            }
+        };
+        let Some(generation) = generation else { return };
+        number = generation.number;
+        match confirming_channel(&generation).await {
+            Ok(channel) => {
+                if publish_through(channel, &generation, &mut link, &mut jobs)
+                    .await
+                    .is_none()
+                {
+                    return;
+                }
+            }
+            Err(failure) => generation.fail(failure),
+        }
+        failure = generation.failure();
+    }
+}
+
+async fn confirming_channel(generation: &Generation) -> Result<Channel, Failure> {
+    let channel = generation.channel().await?;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .map_err(Failure::lost)?;
+    Ok(channel)
+}
+
+/// Publishes until the generation ends; None when nobody publishes any more.
+async fn publish_through(
+    channel: Channel,
+    generation: &Generation,
+    link: &mut Watch,
+    jobs: &mut mpsc::UnboundedReceiver<Job>,
+) -> Option<()> {
+    let mut confirms = Confirms::new(channel);
+    let mut blocked = false;
+    loop {
+        tokio::select! {
+            biased;
+            failure = generation.ended() => {
+                confirms.fail_all(&failure);
+                return Some(());
+            }
+            failure = link.unusable(), if !blocked => {
+                confirms.fail_all(&failure);
+                blocked = true;
+            }
+            // Goes first; the window keeps it from going on for ever.
+            job = jobs.recv() => {
+                let job = job?;
+                match link.usable() {
+                    Ok(_) => {
+                        blocked = false;
+                        if let Err(failure) = confirms.publish(job) {
+                            generation.fail(failure);
+                        }
+                    }
+                    Err(failure) => job.fail(QueueError::unavailable(failure)),
+                }
+            }
+            settled = confirms.settled() => {
+                if let Err(failure) = settled {
+                    generation.fail(failure);
+                }
+            }
+        }
+    }
+}
+
+impl Job {
+    fn fail(self, error: QueueError) {
+        // Nobody may be waiting any more.
+        let _ = self.answer.send(Err(error));
+    }
+}
+
+/// The messages on their way through one channel.
+struct Confirms {
+    channel: Channel,
+    last: u64,
+    outstanding: HashMap<u64, Outstanding>,
+    /// Of these the broker has spoken, but their publishers were not told yet; `true` where it confirmed.
+    untold: Vec<(Outstanding, bool)>,
+    woken: Arc<Woken>,
+}
+
+struct Outstanding {
+    confirm: Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>,
+    waker: Waker,
+    /// None once it was told.
+    answer: Option<oneshot::Sender<Result<(), QueueError>>>,
+    body_bytes: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Confirms {
+    fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            last: 0,
+            outstanding: HashMap::new(),
+            untold: Vec::new(),
+            woken: Arc::default(),
+        }
+    }
+
+    /// Sends a message on its way, behind all that were sent before.
+    fn publish(&mut self, job: Job) -> Result<(), Failure> {
+        let Job {
+            target,
+            message,
+            answer,
+            place,
+        } = job;
+        self.last += 1;
+        let wake = WakeOne {
+            number: self.last,
+            woken: Arc::clone(&self.woken),
+        };
+        let outstanding = Outstanding {
+            body_bytes: message.body.len(),
+            confirm: Box::pin(confirmation(self.channel.clone(), target, message)),
+            waker: Waker::from(Arc::new(wake)),
+            answer: Some(answer),
+            _place: place,
+        };
+        self.outstanding.insert(self.last, outstanding);
+        // The first poll puts it into line. When lapin's thread is faster than this one, it even brings the confirm.
+        self.poll(self.last)?;
+        if !self.untold.is_empty() {
+            self.woken.news.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker has spoken, and tells the publishers. Fails when the generation is over.
+    async fn settled(&mut self) -> Result<(), Failure> {
+        self.woken.news.notified().await;
+        self.collect()?;
+        while !self.untold.is_empty() {
+            let certain = self.untold.len();
+            // Lapin holds a lock while it confirms many at once, and this waits for that lock. So afterwards the whole
+            // of what was confirmed together can be collected, and with it any message that came back.
+            drop(self.channel.wait_for_confirms().now_or_never());
+            self.collect()?;
+            for (mut outstanding, confirmed) in self.untold.drain(..certain) {
+                let refused = || Err(QueueError::unavailable(Failure::Refused));
+                outstanding.tell(if confirmed { Ok(()) } else { refused() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at all of which something was heard.
+    fn collect(&mut self) -> Result<(), Failure> {
+        let woken = self.woken.take();
+        woken.into_iter().try_for_each(|number| self.poll(number))
+    }
+
+    fn poll(&mut self, number: u64) -> Result<(), Failure> {
+        let Some(outstanding) = self.outstanding.get_mut(&number) else {
+            return Ok(());
+        };
+        let mut context = Context::from_waker(&outstanding.waker);
+        let Poll::Ready(result) = outstanding.confirm.as_mut().poll(&mut context) else {
+            return Ok(());
+        };
+        let confirmed = matches!(result, Ok(Confirmation::Ack(None)));
+        let settled = self.outstanding.remove(&number);
+        self.untold.extend(settled.map(|settled| (settled, confirmed)));
+        match result.map_err(Failure::lost)?.take_message() {
+            Some(_) => Err(Failure::Returned),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells everybody, but lets the messages keep their places: they may still be confirmed.
+    fn fail_all(&mut self, failure: &Failure) {
+        let too_large = size_refused(failure);
+        let untold = self.untold.iter_mut().map(|(outstanding, _)| outstanding);
+        for outstanding in untold.chain(self.outstanding.values_mut()) {
+            let error = match too_large {
+                Some(size) if size == outstanding.body_bytes => QueueError::TooLarge { size },
+                _ => QueueError::unavailable(failure.clone()),
+            };
+            outstanding.tell(Err(error));
+        }
+    }
+}
+
+impl Outstanding {
+    fn tell(&mut self, result: Result<(), QueueError>) {
+        if let Some(answer) = self.answer.take() {
+            // Nobody may be waiting any more.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+/// The messages of which something was heard.
+#[derive(Default)]
+struct Woken {
+    numbers: Mutex<Vec<u64>>,
+    news: Notify,
+}
+
+impl Woken {
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+struct WakeOne {
+    number: u64,
+    woken: Arc<Woken>,
+}
+
+impl Wake for WakeOne {
+    fn wake(self: Arc<Self>) {
+        let mut numbers = self.woken.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.push(self.number);
+        drop(numbers);
+        self.woken.news.notify_one();
+    }
+}
+
+/// Publishes one message and waits for what the broker says to it.
+async fn confirmation(channel: Channel, target: Target, message: Message) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let properties = properties_of(&message);
+    let Target {
+        exchange,
+        routing_key,
+    } = target;
+    let sent = channel
+        .basic_publish(exchange, routing_key, options, &message.body, properties)
+        .await?;
+    drop(message);
+    sent.await
+}
+
+/// The length of the body for which the broker closed the channel, if it did: `RabbitMQ` 4 takes 16 MiB unless told
+/// otherwise, and says so only in words. Without this the message would be sent again and again.
+fn size_refused(failure: &Failure) -> Option<usize> {
+    let Failure::Lost { source } = failure else {
+        return None;
+    };
+    let said = source.to_string();
+    let (_, rest) = said.split_once("message size ")?;
+    rest.split(' ').next()?.parse().ok()
+}

@@ -1,0 +1,46 @@
+//! What only the `RabbitMQ` backend does: connections that fail, brokers that refuse, queues that vanish.
+
+mod connecting;
+mod consuming;
+mod publishing;
+
+use std::error::Error;
+use std::time::Duration;
+
+use queue::{Queue, QueueName, QueueOptions, QueueUrl};
+
+use crate::backend::within_deadline;
+use crate::cases::numbered;
+
+on_backend!(every_case, crate::backend::RabbitMq::fresh());
+
+async fn connect(url: &str) -> Queue {
+    let url: QueueUrl = url.parse().unwrap();
+    Queue::connect(&url, QueueOptions::default()).await.unwrap()
+}
+
+/// No test waits so long for a confirm.
+fn patient() -> QueueOptions {
+    QueueOptions {
+        publish_timeout: Duration::from_secs(600),
+        ..QueueOptions::default()
+    }
+}
+
+/// An error and all its causes.
+fn explained(error: &dyn Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", explained(source)),
+        None => error.to_string(),
+    }
+}
+
+/// Publishes until it is confirmed, as a spool does.
+async fn publish_until_confirmed(queue: &Queue, name: QueueName, number: u32) {
+    within_deadline(async {
+        while queue.publish(name, numbered(number)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
