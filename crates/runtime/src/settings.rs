@@ -27,7 +27,7 @@ const fn key(name: &'static str, default: &'static str, meaning: &'static str) -
 }
 
 /// All settings there are.
-pub const KEYS: [Key; 18] = [
+pub const KEYS: [Key; 19] = [
     key(
         "CALLRAIL_SIGNING_KEYS",
         "",
@@ -56,7 +56,12 @@ pub const KEYS: [Key; 18] = [
     key(
         "QUEUE_URL",
         "embedded://DATA_DIR/queue.db",
-        "The queue: embedded://PATH.",
+        "The queue: amqp(s)://USER:PASSWORD@HOST/VHOST, several hosts comma-separated, or embedded://PATH.",
+    ),
+    key(
+        "QUEUE_CA_PATH",
+        "",
+        "A file of certificates (PEM) to trust for amqps:// beside the public ones.",
     ),
     key(
         "DATA_DIR",

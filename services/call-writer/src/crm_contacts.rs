@@ -22,11 +22,13 @@ pub struct CrmContacts {
     pub region: Region,
 }
 
-/// When the view was last read.
+/// How far the view was read.
 #[derive(Debug, Clone, Copy, Default)]
 struct LastRead {
+    /// When all of it was.
     all: Option<DateTime<Utc>>,
-    changes: Option<DateTime<Utc>>,
+    /// The last change that was read, by the CRM's clock. A view that gives no times is read whole every time.
+    changed_until: Option<DateTime<Utc>>,
 }
 
 /// Mirrors until `shutdown`. What fails is tried again at the next turn; the mirror stays as it was.
@@ -52,7 +54,7 @@ pub(crate) async fn mirror(
         {
             Ok(CrmMirror::NoView) => last = LastRead::default(),
             Ok(CrmMirror::Mirrored(mirrored)) => {
-                last.note(people, now);
+                last.note(people, now, mirrored.changed_until);
                 tell(people, &mirrored);
             }
             Err(error) => tracing::error!(
@@ -65,14 +67,14 @@ pub(crate) async fn mirror(
 
 impl LastRead {
     fn what_to_read(self, now: DateTime<Utc>) -> CrmPeople {
-        match (self.all, self.changes) {
-            (Some(all), Some(changes)) if now - all < COMPARE_EVERY => CrmPeople::ChangedSince(changes),
+        match (self.all, self.changed_until) {
+            (Some(all), Some(until)) if now - all < COMPARE_EVERY => CrmPeople::ChangedSince(until),
             _ => CrmPeople::All,
         }
     }
 
-    fn note(&mut self, people: CrmPeople, at: DateTime<Utc>) {
-        self.changes = Some(at);
+    fn note(&mut self, people: CrmPeople, at: DateTime<Utc>, changed_until: Option<DateTime<Utc>>) {
+        self.changed_until = changed_until.or(self.changed_until);
         if matches!(people, CrmPeople::All) {
             self.all = Some(at);
         }
@@ -111,10 +113,17 @@ mod tests {
     fn everybody_is_read_first_and_once_a_day_and_in_between_what_changed() {
         let mut last = LastRead::default();
         assert!(matches!(last.what_to_read(at(0)), CrmPeople::All));
-        last.note(CrmPeople::All, at(0));
-        assert!(matches!(last.what_to_read(at(1)), CrmPeople::ChangedSince(since) if since == at(0)));
-        last.note(CrmPeople::ChangedSince(at(0)), at(1));
-        assert!(matches!(last.what_to_read(at(2)), CrmPeople::ChangedSince(since) if since == at(1)));
+        last.note(CrmPeople::All, at(0), Some(at(-5)));
+        assert!(matches!(last.what_to_read(at(1)), CrmPeople::ChangedSince(since) if since == at(-5)));
+        last.note(CrmPeople::ChangedSince(at(-5)), at(1), None);
+        assert!(matches!(last.what_to_read(at(2)), CrmPeople::ChangedSince(since) if since == at(-5)));
         assert!(matches!(last.what_to_read(at(24)), CrmPeople::All));
+    }
+
+    #[test]
+    fn a_view_without_times_is_read_whole_every_time() {
+        let mut last = LastRead::default();
+        last.note(CrmPeople::All, at(0), None);
+        assert!(matches!(last.what_to_read(at(1)), CrmPeople::All));
     }
 }

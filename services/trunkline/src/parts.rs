@@ -46,14 +46,13 @@ pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
         .map_or_else(default, |text| Ok::<_, SettingsError>(text.to_owned()))?;
     let url: QueueUrl = url.parse().context("QUEUE_URL")?;
     let Spans(retry_ladder) = settings.get_or_default("RETRY_LADDER")?;
-    Ok(Queue::connect(
-        &url,
-        QueueOptions {
-            retry_ladder,
-            ..QueueOptions::default()
-        },
-    )
-    .await?)
+    let ca_file = settings.get("QUEUE_CA_PATH")?;
+    let options = QueueOptions {
+        retry_ladder,
+        ca_file,
+        ..QueueOptions::default()
+    };
+    Ok(Queue::connect(&url, options).await?)
 }
 
 pub(crate) fn region(settings: &Settings) -> Result<Region, SettingsError> {

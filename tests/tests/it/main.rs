@@ -17,4 +17,5 @@ mod pusher;
 mod pusher_peer;
 mod refusals;
 mod samples;
+mod scaled;
 mod settings;
