@@ -6,24 +6,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{fs, iter};
 
 use callrail::{CallId, parse_object};
-use callrail_simulator::{Deliverer, SimulatedAccount, SimulatedDelivery};
+use callrail_simulator::{
+    Deliverer, ExpectedInteraction, SimulatedAccount, SimulatedCall, SimulatedDelivery,
+};
 use calls::{
-    CallEvent, Digest, Interaction, Judgement, Origin, Receipt, Region, Snapshot, Stage, from_callrail,
-    project,
+    CallEvent, Digest, Direction, Interaction, Origin, Party, Receipt, Region, Snapshot, Stage,
+    from_callrail, project,
 };
 use chrono::Utc;
+use fastrand::Rng;
+use futures_util::{StreamExt, stream};
 use reqwest::Client;
 use store::Store;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use trunkline_tests::{Installation, PATIENCE, eventually};
 use uuid::Uuid;
 
-/// How many deliveries are under way at a time.
-const DELIVERERS: usize = 8;
+/// How many deliveries are under way at a time, and how many calls are looked at.
+const AT_A_TIME: usize = 8;
+
+/// One delivery: its call's place in the account, and its own place in the call.
+type Place = (usize, usize);
 
 /// Deliverers at work.
 pub(crate) struct Load {
@@ -34,13 +42,21 @@ pub(crate) struct Load {
 
 struct Shared {
     account: Arc<SimulatedAccount>,
-    deliverer: Deliverer,
-    address: String,
-    next_call: AtomicUsize,
+    receivers: Vec<Receiver>,
+    /// The deliveries of a run are sent one after the other, to one receiver; several runs go on at a time.
+    runs: Vec<Vec<Place>>,
+    next_run: AtomicUsize,
+    /// A permit for each delivery that may be sent by now; closed when all may be.
+    released: Semaphore,
     stopped: AtomicBool,
     accepted: watch::Sender<usize>,
-    /// Of every delivery that was sent: its call, its place in the call, and whether it was answered 2xx.
-    answers: std::sync::Mutex<Vec<(usize, usize, bool)>>,
+    /// Of every delivery that was sent, and whether it was answered 2xx.
+    answers: std::sync::Mutex<Vec<(Place, bool)>>,
+}
+
+struct Receiver {
+    deliverer: Deliverer,
+    address: String,
 }
 
 /// What was sent, and what became of it.
@@ -52,28 +68,79 @@ pub(crate) struct Sent {
 
 impl Load {
     /// Starts to deliver the account's calls, several calls at a time, the deliveries of a call one after the other.
-    pub(crate) fn start(trunkline: &Installation, account: &Arc<SimulatedAccount>) -> Self {
+    pub(crate) fn in_order(trunkline: &Installation, account: &Arc<SimulatedAccount>) -> Self {
+        let run = |(call, simulated): (usize, &SimulatedCall)| {
+            (0..simulated.deliveries.len())
+                .map(|index| (call, index))
+                .collect()
+        };
+        let runs = account.calls.iter().enumerate().map(run).collect();
+        let load = Self::start(&[trunkline], account, runs);
+        load.release_all();
+        load
+    }
+
+    /// Gets ready to send that many deliveries of the account in random order, to the receivers in turn: every delivery
+    /// once, and some again. They wait to be released.
+    pub(crate) fn shuffled(
+        rng: &mut Rng,
+        receivers: &[&Installation],
+        account: &Arc<SimulatedAccount>,
+        deliveries: usize,
+    ) -> Self {
+        let each = account.calls.iter().enumerate();
+        let mut runs: Vec<Vec<Place>> = each
+            .flat_map(|(call, simulated)| {
+                (0..simulated.deliveries.len()).map(move |index| vec![(call, index)])
+            })
+            .collect();
+        let once = runs.len();
+        assert!(once <= deliveries, "there are {once} deliveries already");
+        for _ in once..deliveries {
+            runs.push(runs[rng.usize(0..once)].clone());
+        }
+        rng.shuffle(&mut runs);
+        Self::start(receivers, account, runs)
+    }
+
+    fn start(receivers: &[&Installation], account: &Arc<SimulatedAccount>, runs: Vec<Vec<Place>>) -> Self {
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let webhooks = trunkline.url("/api/webhooks/callrail").parse().unwrap();
-        let (accepted, receiver) = watch::channel(0);
+        let receiver = |trunkline: &&Installation| Receiver {
+            deliverer: Deliverer::new(
+                client.clone(),
+                trunkline.url("/api/webhooks/callrail").parse().unwrap(),
+            ),
+            address: trunkline.http_address().to_owned(),
+        };
+        let (accepted, watched) = watch::channel(0);
         let shared = Arc::new(Shared {
             account: Arc::clone(account),
-            deliverer: Deliverer::new(client, webhooks),
-            address: trunkline.http_address().to_owned(),
-            next_call: AtomicUsize::new(0),
+            receivers: receivers.iter().map(receiver).collect(),
+            runs,
+            next_run: AtomicUsize::new(0),
+            released: Semaphore::new(0),
             stopped: AtomicBool::new(false),
             accepted,
             answers: std::sync::Mutex::default(),
         });
         let mut deliverers = JoinSet::new();
-        for _ in 0..DELIVERERS {
-            deliverers.spawn(Arc::clone(&shared).deliver_calls());
+        for _ in 0..AT_A_TIME {
+            deliverers.spawn(Arc::clone(&shared).deliver_runs());
         }
         Self {
             shared,
-            accepted: receiver,
+            accepted: watched,
             deliverers,
         }
+    }
+
+    /// Lets so many deliveries more be sent.
+    pub(crate) fn release(&self, deliveries: usize) {
+        self.shared.released.add_permits(deliveries);
+    }
+
+    fn release_all(&self) {
+        self.shared.released.close();
     }
 
     /// Waits until that many deliveries more than now are accepted.
@@ -85,25 +152,19 @@ impl Load {
     }
 
     /// Sends no more, waits for the answers that are under way, and gives what was sent.
-    pub(crate) async fn stop(mut self) -> Sent {
+    pub(crate) async fn stop(self) -> Sent {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.deliverers.join_next().await {
-            ended.unwrap();
-        }
-        self.sent()
+        self.finish().await
     }
 
-    /// Waits until all calls are delivered, and gives what was sent.
+    /// Waits until everything is delivered, and gives what was sent.
     pub(crate) async fn finish(mut self) -> Sent {
+        self.release_all();
         while let Some(ended) = self.deliverers.join_next().await {
             ended.unwrap();
         }
-        self.sent()
-    }
-
-    fn sent(&self) -> Sent {
         let mut calls: BTreeMap<usize, Vec<(usize, bool)>> = BTreeMap::new();
-        for &(call, delivery, accepted) in self.shared.answers.lock().unwrap().iter() {
+        for &((call, delivery), accepted) in self.shared.answers.lock().unwrap().iter() {
             calls.entry(call).or_default().push((delivery, accepted));
         }
         Sent {
@@ -114,38 +175,62 @@ impl Load {
 }
 
 impl Shared {
-    async fn deliver_calls(self: Arc<Self>) {
+    async fn deliver_runs(self: Arc<Self>) {
         loop {
-            let call = self.next_call.fetch_add(1, Ordering::Relaxed);
-            let Some(simulated) = self.account.calls.get(call) else {
+            let number = self.next_run.fetch_add(1, Ordering::Relaxed);
+            let Some(run) = self.runs.get(number) else {
                 return;
             };
-            for (index, delivery) in simulated.deliveries.iter().enumerate() {
+            let receiver = &self.receivers[number % self.receivers.len()];
+            for &place in run {
+                if let Ok(permit) = self.released.acquire().await {
+                    permit.forget();
+                }
                 if self.stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                self.deliver(call, index, delivery).await;
+                self.deliver(receiver, place).await;
             }
         }
     }
 
-    async fn deliver(&self, call: usize, index: usize, delivery: &SimulatedDelivery) {
-        let answer = self.deliverer.deliver(&self.account, delivery).await;
+    async fn deliver(&self, receiver: &Receiver, place: Place) {
+        let delivery = &self.account.calls[place.0].deliveries[place.1];
+        let answer = receiver.deliverer.deliver(&self.account, delivery).await;
         if let Ok(status) = answer {
             assert_eq!(status, 200, "a genuine delivery was refused");
         }
-        self.answers.lock().unwrap().push((call, index, answer.is_ok()));
+        self.answers.lock().unwrap().push((place, answer.is_ok()));
         if answer.is_ok() {
             self.accepted.send_modify(|accepted| *accepted += 1);
         } else {
-            // Nobody listens. A real CallRail would go on; this one has few calls, and waits for a receiver.
+            // Nobody listens. A real CallRail would go on; this one has few calls, and waits for the receiver.
             eventually(|| async {
-                let connected = TcpStream::connect(&self.address).await.is_ok();
+                let connected = TcpStream::connect(&receiver.address).await.is_ok();
                 (connected || self.stopped.load(Ordering::Relaxed)).then_some(())
             })
             .await
             .expect("nobody listens any more");
         }
+    }
+}
+
+/// Brings the people whom the account's calls are with into the database, which is migrated for that.
+pub(crate) async fn import_people(trunkline: &Installation, account: &SimulatedAccount) {
+    let people = account.people.iter().map(|person| {
+        let owner = person.owner_id.as_deref().unwrap_or_default();
+        format!(
+            "{},{},{},{owner},{}\n",
+            person.kind, person.id, person.name, person.phone
+        )
+    });
+    let list: String = iter::once("kind,id,name,owner_id,phone\n".to_owned())
+        .chain(people)
+        .collect();
+    fs::write(trunkline.folder().join("people.csv"), list).unwrap();
+    for command in [&["migrate"][..], &["contacts", "import", "people.csv"]] {
+        let told = trunkline.run(command).await;
+        assert_eq!(told.code, 0, "{told:?}");
     }
 }
 
@@ -157,20 +242,15 @@ impl Sent {
         (accepted, answers().count() - accepted)
     }
 
-    /// Compares the database, once all that was accepted is worked on, with what was sent.
-    pub(crate) async fn check(&self, store: &Store) {
-        let rows = self.check_calls(store).await;
+    /// Compares the database, once all that was accepted is worked on, with what was sent. Returns how many rows there
+    /// are.
+    pub(crate) async fn check(&self, store: &Store) -> u64 {
+        let checks = self.calls.iter();
+        let checks = checks.map(|(&call, deliveries)| self.check_call(store, call, deliveries));
+        let checked: Vec<bool> = stream::iter(checks).buffer_unordered(AT_A_TIME).collect().await;
+        let rows = checked.into_iter().filter(|has_row| *has_row).count() as u64;
         assert_eq!(store.count_interactions().await.unwrap(), rows, "rows of no call");
-        let dead = store.waiting_dead_letters(10).await.unwrap();
-        assert!(dead.is_empty(), "{dead:?}");
-    }
-
-    /// Compares the calls that were sent, and counts their rows.
-    pub(crate) async fn check_calls(&self, store: &Store) -> u64 {
-        let mut rows = 0;
-        for (&call, deliveries) in &self.calls {
-            rows += u64::from(self.check_call(store, call, deliveries).await);
-        }
+        assert_eq!(store.waiting_dead_letters(10).await.unwrap(), []);
         rows
     }
 
@@ -178,48 +258,39 @@ impl Sent {
     async fn check_call(&self, store: &Store, call: usize, deliveries: &[(usize, bool)]) -> bool {
         let simulated = &self.account.calls[call];
         let call_sid = CallId::parse(&simulated.call_sid).unwrap();
-        let events: Vec<(CallEvent, bool)> = deliveries
-            .iter()
-            .map(|&(index, accepted)| (event(&simulated.deliveries[index]), accepted))
-            .collect();
-        let accepted = || {
-            events
-                .iter()
-                .filter(|(_, accepted)| *accepted)
-                .map(|(event, _)| event)
-        };
+        let mut sent = BTreeSet::new();
+        let mut accepted = BTreeSet::new();
+        for &(index, was_accepted) in deliveries {
+            let event = event(&simulated.deliveries[index]);
+            sent.insert(event.digest());
+            if was_accepted {
+                accepted.insert(event.digest());
+            }
+        }
 
         let Some(history) = store.call(&call_sid).await.unwrap() else {
-            assert_eq!(accepted().count(), 0, "{call_sid}: accepted deliveries are lost");
+            assert!(accepted.is_empty(), "{call_sid}: accepted deliveries are lost");
             return false;
         };
-        for event in accepted() {
-            let found = history.record.get(&event.digest());
-            assert!(
-                found.is_some(),
-                "{call_sid}: an accepted {} is lost",
-                event.kind.as_str()
-            );
-        }
-        let sent: BTreeSet<Digest> = events.iter().map(|(event, _)| event.digest()).collect();
-        for recorded in history.record.in_order() {
-            assert!(
-                sent.contains(&recorded.digest),
-                "{call_sid}: a snapshot that nobody sent"
-            );
-        }
+        let recorded = history.record.in_order();
+        let in_record: BTreeSet<Digest> = recorded.iter().map(|one| one.digest.clone()).collect();
+        let lost = accepted.difference(&in_record).count();
+        assert_eq!(lost, 0, "{call_sid}: accepted deliveries are lost");
+        let invented = in_record.difference(&sent).count();
+        assert_eq!(invented, 0, "{call_sid}: snapshots that nobody sent");
 
-        // The row is what the record says it is.
+        // The row is what the record says it is, and the record tells nothing but the truth.
         let projected = project(&history.record, &history.seals);
         let columns = |row: &Option<Interaction>| row.as_ref().map(Interaction::columns);
         assert_eq!(columns(&history.row), columns(&projected), "{call_sid}");
-
-        // Bodies only ever add, so whatever the last accepted one tells is in the row, whichever of those whose
-        // answer was lost are there as well.
-        let last = accepted().rfind(|event| event.call.stage == Stage::Ended);
-        if let Some(last) = last {
-            let row = history.row.as_ref().expect("an ended call has a row");
-            assert_tells(row, &last.call);
+        let told: Vec<&Snapshot> = recorded
+            .iter()
+            .map(|one| &one.snapshot)
+            .filter(|snapshot| snapshot.stage == Stage::Ended)
+            .collect();
+        match &history.row {
+            Some(row) => assert_true(row, &simulated.expected, &told),
+            None => assert!(told.is_empty(), "{call_sid}: an ended call has no row"),
         }
         history.row.is_some()
     }
@@ -238,40 +309,51 @@ fn event(delivery: &SimulatedDelivery) -> CallEvent {
     from_callrail(parse_object(&delivery.body).unwrap(), receipt, Region::US).unwrap()
 }
 
-/// Asserts that a row holds everything that a snapshot of the ended call says.
-fn assert_tells(row: &Interaction, told: &Snapshot) {
-    let facts = &told.facts;
-    assert_eq!(row.direction, facts.direction);
-    assert_eq!(row.call_duration_seconds, facts.duration_seconds);
-    assert_eq!(Some(row.scheduled_at), facts.started_at);
-    assert_eq!(row.first_call, facts.first_call);
-    let customer = facts.customer.as_ref().map(calls::Party::display);
-    assert_eq!(row.customer_number(), customer);
-    let outcome = match (facts.answered, facts.voicemail) {
-        (true, _) => "completed",
-        (false, true) => "voicemail",
-        (false, false) => "no_answer",
+/// Asserts that a row is as the simulated call was, as far as the snapshots of the ended call, in their order, told it.
+fn assert_true(row: &Interaction, call: &ExpectedInteraction, told: &[&Snapshot]) {
+    let sid = &row.call_sid;
+    let direction = match row.direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
     };
-    assert_eq!(row.outcome.as_str(), outcome);
+    assert_eq!(direction, call.direction, "{sid}");
+    assert_eq!(row.outcome.as_str(), call.outcome, "{sid}");
+    assert_eq!(row.call_duration_seconds, call.duration_seconds, "{sid}");
+    assert_eq!(row.scheduled_at, call.started_at, "{sid}");
+    assert_eq!(row.first_call, Some(call.first_call), "{sid}");
+    assert_eq!(row.source.as_deref(), Some(call.source), "{sid}");
+    assert_eq!(row.call_recording_url, call.recording_url, "{sid}");
+    if let Some(customer) = &call.customer {
+        assert_eq!(row.customer_number(), Some(customer.as_str()), "{sid}");
+    } else {
+        let sent = told.last().and_then(|snapshot| snapshot.facts.customer.as_ref());
+        assert_eq!(row.customer_number(), sent.map(Party::display), "{sid}");
+    }
+    let contact = row.link.contact();
+    let contact = contact.map(|contact| (contact.kind.as_str(), contact.id));
+    assert_eq!(contact, call.contact, "{sid}: the wrong person");
 
-    let recording = told.recording.clone().unwrap_or_default();
-    assert_eq!(row.call_recording_url, recording.url);
-    let is_told = |text: &Option<String>, column: &Option<String>| {
-        let text = text.as_deref().unwrap_or_default();
-        text.is_empty() || column.as_deref() == Some(text)
+    // Late texts stay once they are told, in whatever order; what people made of the call is as it was told last.
+    let is_told = |text: fn(&Snapshot) -> &Option<String>| {
+        told.iter()
+            .any(|snapshot| text(snapshot).as_deref().is_some_and(|text| !text.is_empty()))
     };
+    let transcription = call
+        .transcription
+        .as_ref()
+        .filter(|_| is_told(|snapshot| &snapshot.transcript));
+    assert_eq!(row.transcription.as_ref(), transcription, "{sid}");
+    let summary = call
+        .call_summary
+        .as_ref()
+        .filter(|_| is_told(|snapshot| &snapshot.summary));
+    assert_eq!(row.call_summary.as_ref(), summary, "{sid}");
+    let judged = told.last().and_then(|snapshot| snapshot.judgement.clone());
+    let judged = judged.unwrap_or_default();
+    assert_eq!(row.tags, judged.tags, "{sid}");
+    assert_eq!(row.lead_status, judged.lead_status, "{sid}");
     assert!(
-        is_told(&told.transcript, &row.transcription),
-        "the transcription is lost"
+        row.notes.contains(&judged.note.unwrap_or_default()),
+        "{sid}: the note is lost"
     );
-    assert!(is_told(&told.summary, &row.call_summary), "the summary is lost");
-    let Judgement {
-        tags,
-        note,
-        lead_status,
-        ..
-    } = told.judgement.clone().unwrap_or_default();
-    assert!(tags.is_empty() || row.tags == tags, "the tags are lost");
-    assert!(is_told(&lead_status, &row.lead_status), "the lead status is lost");
-    assert!(row.notes.contains(&note.unwrap_or_default()), "the note is lost");
 }

@@ -1,206 +1,255 @@
 //! The scaled shape: every service a process of its own, several of each, on a real RabbitMQ and PostgreSQL.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use callrail_simulator::SimulatedAccount;
-use chrono::Utc;
+use calls::AlertKind;
+use chrono::{DateTime, Utc};
 use fastrand::Rng;
 use queue::{Queue, QueueOptions};
-use reqwest::{Method, Url};
-use serde_json::{Value, json};
 use store::{DatabaseUrl, Store};
+use test_servers::{Database, Proxy, Vhost};
+use tokio::net::TcpSocket;
 use trunkline_tests::{Installation, Process, eventually};
 use uuid::Uuid;
 
-use crate::load::Load;
+use crate::crash::seeded;
+use crate::load::{Load, Sent, import_people};
+use crate::pusher_peer::{self, Mood, Peer};
+
+const CALLS: usize = 5_000;
+const DELIVERIES: usize = 20_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_thousand_webhooks_in_random_order_become_exactly_the_rows_of_their_calls() {
+    let mut rng = seeded();
+    let (pusher, address) = Peer::start(Mood::Fine);
+    let site = Site::new(&mut rng, CALLS, &Database::address(), &address).await;
+    let ingests = site.start_ingests().await;
+    let workers = WORKERS.map(|service| site.spawn(service)).into();
+
+    let sent = site.load(&mut rng, DELIVERIES).finish().await;
+    assert_eq!(sent.counts(), (DELIVERIES, 0), "no process was away");
+    site.work_off(workers).await;
+    let rows = site.check(&sent, &pusher).await;
+    assert_eq!(rows, CALLS as u64, "every call was over in the end");
+    for ingest in ingests {
+        ingest.kill().await;
+    }
+}
 
 /// One process at a time is killed with kill -9 and started again, ingests and workers, while webhooks come in.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_each_killed_at_random_lose_and_double_nothing() {
-    let seed = fastrand::u64(..);
-    println!("seed {seed}");
-    let mut rng = Rng::with_seed(seed);
-    let broker = Vhost::new().await;
-    let database: DatabaseUrl = given("TEST_DATABASE_URL").parse().unwrap();
-    // The schema is taken away at the end, so it must be this test's own.
-    let made = Store::migrate(&database).await.unwrap();
-    assert!(
-        made.first().is_some_and(|first| first.ends_with("000001")),
-        "the database of TEST_DATABASE_URL has a schema `trunkline`: name one that has none"
-    );
+    const KILLS: usize = 16;
+    const SHARE: usize = DELIVERIES / KILLS;
+    let mut rng = seeded();
+    let (pusher, address) = Peer::start(Mood::Fine);
+    let site = Site::new(&mut rng, CALLS, &Database::address(), &address).await;
+    let mut ingests = site.start_ingests().await;
+    let mut workers: Vec<Worker> = WORKERS.map(|service| site.spawn(service)).into();
+    let mut load = site.load(&mut rng, DELIVERIES);
 
-    let offices = [0, 1].map(|_| Office::new(rng.u64(..), &broker));
-    let mut ingests = Vec::new();
-    let mut workers = vec![Worker::start(&offices[0], "notifier")];
-    let mut loads = Vec::new();
-    for office in &offices {
-        ingests.push(office.trunkline.start("webhook-ingest").await);
-        workers.push(Worker::start(office, "call-writer"));
-        loads.push(Load::start(&office.trunkline, &office.account));
+    for _ in 0..KILLS {
+        // Each kill has its own share of the load, so that none of them comes when all is over; some deliveries are
+        // left over for those that find nobody.
+        load.release(SHARE);
+        load.accepts(rng.usize(1..SHARE - 100)).await;
+        let victim = rng.usize(0..ingests.len() + workers.len());
+        if victim < ingests.len() {
+            ingests.remove(victim).kill().await;
+            ingests.insert(victim, site.offices[victim].start("webhook-ingest").await);
+        } else {
+            let worker = workers.remove(victim - ingests.len());
+            worker.process.kill().await;
+            workers.push(site.spawn(worker.service));
+        }
     }
-    for _ in 0..10 {
-        loads[rng.usize(0..2)].accepts(rng.usize(20..150)).await;
-        let worker = workers.swap_remove(rng.usize(0..workers.len()));
-        workers.push(worker.killed().await);
-        loads[rng.usize(0..2)].accepts(rng.usize(1..50)).await;
-        let killed = rng.usize(0..2);
-        ingests.remove(killed).kill().await;
-        ingests.insert(killed, offices[killed].trunkline.start("webhook-ingest").await);
-    }
-    let mut sent = Vec::new();
-    for load in loads {
-        sent.push(load.finish().await);
-    }
-    work_off(workers, &broker).await;
+    let sent = load.finish().await;
+    site.work_off(workers).await;
+    let rows = site.check(&sent, &pusher).await;
 
-    let store = Store::connect(&database).await.unwrap();
-    let (mut rows, mut accepted) = (0, 0);
-    for sent in &sent {
-        rows += sent.check_calls(&store).await;
-        accepted += sent.counts().0;
-    }
-    println!("{accepted} deliveries accepted, {rows} rows");
-    assert_eq!(store.count_interactions().await.unwrap(), rows, "rows of no call");
-    assert_eq!(store.waiting_dead_letters(10).await.unwrap(), []);
-
+    let (accepted, unanswered) = sent.counts();
+    println!("{accepted} deliveries accepted, {unanswered} not answered, {rows} rows");
+    assert!(accepted > DELIVERIES * 9 / 10, "that was no load");
     for ingest in ingests {
         ingest.kill().await;
     }
-    drop(store);
-    Store::uninstall(&database).await.unwrap();
-    broker.delete().await;
 }
 
-/// Lets the workers finish and end in order. What the broker had sent one of them ahead goes back to its queue then:
-/// that is for the next one.
-async fn work_off(mut workers: Vec<Worker<'_>>, broker: &Vhost) {
-    let queue = Queue::connect(&broker.url().parse().unwrap(), QueueOptions::default())
-        .await
-        .unwrap();
-    let waiting = || async {
-        let depths = queue.depths().await.unwrap();
-        depths.iter().map(|(_, messages)| messages).sum::<u64>()
-    };
-    loop {
-        let worked_off = eventually(|| async { (waiting().await == 0).then_some(()) });
-        assert!(
-            worked_off.await.is_some(),
-            "{} messages are left",
-            waiting().await
-        );
-        let mut ended = Vec::new();
-        for worker in workers {
-            ended.push(worker.ended().await);
-        }
-        if waiting().await == 0 {
-            return;
-        }
-        workers = ended
-            .into_iter()
-            .map(|(office, service)| Worker::start(office, service))
-            .collect();
+/// The ladder is 0.3 s long; database and Pusher are away until the workers have waited for longer, several times.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_database_and_pusher_longer_than_all_retries_costs_nothing() {
+    let mut rng = seeded();
+    let database = Proxy::to(Database::address()).await;
+    // Bound, but not listening: connections are refused, and nobody else takes the port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let pusher_address = socket.local_addr().unwrap().to_string();
+    let mut site = Site::new(&mut rng, 200, &database.address.to_string(), &pusher_address).await;
+    site.offices = site
+        .offices
+        .map(|office| office.with("RETRY_LADDER", "100ms,100ms,100ms"));
+    let ingests = site.start_ingests().await;
+    let workers: Vec<Worker> = WORKERS.map(|service| site.spawn(service)).into();
+    let deliveries = site.account.calls.iter().map(|call| call.deliveries.len()).sum();
+    let mut load = site.load(&mut rng, deliveries);
+
+    load.release(deliveries / 2);
+    load.accepts(deliveries / 2).await;
+    workers[2].gives_up_for_now(3).await;
+    let address = database.address;
+    drop(database);
+    let sent = load.finish().await;
+    for worker in &workers {
+        worker.gives_up_for_now(3).await;
+    }
+
+    let _database = Proxy::listen(address, Database::address(), None).await;
+    let pusher = Peer::serve(socket.listen(128).unwrap().into_std().unwrap(), Mood::Fine);
+    site.work_off(workers).await;
+    assert_eq!(sent.counts(), (deliveries, 0), "the ingests need no database");
+    assert_eq!(site.check(&sent, &pusher).await, 200);
+    for ingest in ingests {
+        ingest.kill().await;
     }
 }
 
-/// A machine with services of its own, and a CallRail account that delivers to it.
-struct Office {
-    trunkline: Installation,
+/// Two writers; and one notifier, with which the alerts of a call keep their order.
+const WORKERS: [&str; 3] = ["call-writer", "call-writer", "notifier"];
+
+/// What processes share: a broker, a database with the CRM's people in it, and the account that calls.
+struct Site {
+    /// Each ingest has a folder and an address of its own.
+    offices: [Installation; 2],
     account: Arc<SimulatedAccount>,
+    broker: Vhost,
+    database: Database,
+    began: DateTime<Utc>,
 }
 
-impl Office {
-    fn new(seed: u64, broker: &Vhost) -> Self {
-        let account = SimulatedAccount::generate(seed, 2_000, Utc::now());
-        let trunkline = Installation::new()
-            .with("CALLRAIL_SIGNING_KEYS", &account.signing_key)
-            .with("DATABASE_URL", given("TEST_DATABASE_URL"))
-            .with("QUEUE_URL", broker.url());
+impl Site {
+    async fn new(rng: &mut Rng, calls: usize, database_address: &str, pusher_address: &str) -> Self {
+        let began = Utc::now();
+        let account = SimulatedAccount::generate(rng.u64(..), calls, began);
+        let (broker, database) = (Vhost::new(), Database::empty());
+        let offices = [(); 2].map(|()| {
+            Installation::new()
+                .with("CALLRAIL_SIGNING_KEYS", &account.signing_key)
+                .with("DATABASE_URL", database.url_by(database_address))
+                .with("QUEUE_URL", broker.url())
+                .with("PUSHER_URL", pusher_peer::url(pusher_address))
+        });
+        import_people(&offices[0], &account).await;
         Self {
-            trunkline,
+            offices,
             account: Arc::new(account),
+            broker,
+            database,
+            began,
         }
+    }
+
+    async fn start_ingests(&self) -> Vec<Process> {
+        let [one, other] = &self.offices;
+        vec![
+            one.start("webhook-ingest").await,
+            other.start("webhook-ingest").await,
+        ]
+    }
+
+    fn spawn(&self, service: &'static str) -> Worker {
+        Worker {
+            service,
+            process: self.offices[0].spawn(service),
+        }
+    }
+
+    fn load(&self, rng: &mut Rng, deliveries: usize) -> Load {
+        let [one, other] = &self.offices;
+        Load::shuffled(rng, &[one, other], &self.account, deliveries)
+    }
+
+    /// Lets the workers finish and end in order. What the broker had sent one of them ahead goes back to its queue then:
+    /// that is for the next one.
+    async fn work_off(&self, mut workers: Vec<Worker>) {
+        let url = self.broker.url().parse().unwrap();
+        let queue = Queue::connect(&url, QueueOptions::default()).await.unwrap();
+        let waiting = || async {
+            let depths = queue.depths().await.unwrap();
+            depths.iter().map(|(_, messages)| messages).sum::<u64>()
+        };
+        loop {
+            let worked_off = eventually(|| async { (waiting().await == 0).then_some(()) });
+            assert!(
+                worked_off.await.is_some(),
+                "{} messages are left",
+                waiting().await
+            );
+            let mut ended = Vec::new();
+            for Worker { service, process } in workers {
+                let status = process.terminate().await;
+                assert!(
+                    status.success(),
+                    "{service}: {status}\n{}",
+                    self.offices[0].logs()
+                );
+                ended.push(service);
+            }
+            if waiting().await == 0 {
+                return;
+            }
+            workers = ended.into_iter().map(|service| self.spawn(service)).collect();
+        }
+    }
+
+    /// Compares database and screens with what was sent, and gives the number of rows.
+    async fn check(&self, sent: &Sent, pusher: &Peer) -> u64 {
+        let url: DatabaseUrl = self.database.url().parse().unwrap();
+        let store = Store::connect(&url).await.unwrap();
+        let rows = sent.check(&store).await;
+
+        let raised = store.alerts_since(self.began, 1_000_000).await.unwrap();
+        let left = store.unpublished_alerts(Utc::now(), 10).await.unwrap();
+        assert_eq!(left, [], "alerts are not on their way");
+        // A ring is no news after a minute, and is not shown then.
+        let rings = [
+            AlertKind::IncomingCall,
+            AlertKind::CallRouted,
+            AlertKind::CallAnswered,
+        ];
+        let told = raised.iter().map(|raised| &raised.outgoing);
+        let told: BTreeSet<Uuid> = told
+            .filter(|outgoing| outgoing.push && !rings.contains(&outgoing.alert.kind))
+            .map(|outgoing| outgoing.alert.id)
+            .collect();
+        let received: BTreeSet<Uuid> = pusher
+            .received()
+            .iter()
+            .map(|event| event.data["id"].as_str().unwrap().parse().unwrap())
+            .collect();
+        let all: BTreeSet<Uuid> = raised.iter().map(|raised| raised.outgoing.alert.id).collect();
+        assert!(
+            !told.is_empty() && told.is_subset(&received),
+            "alerts were never shown"
+        );
+        assert!(received.is_subset(&all), "alerts that nobody raised");
+        rows
     }
 }
 
 /// A process that consumes.
-struct Worker<'a> {
-    office: &'a Office,
+struct Worker {
     service: &'static str,
     process: Process,
 }
 
-impl<'a> Worker<'a> {
-    fn start(office: &'a Office, service: &'static str) -> Self {
-        Self {
-            office,
-            service,
-            process: office.trunkline.spawn(service),
-        }
+impl Worker {
+    /// Waits until it has given messages back that many times, because the outside is away.
+    async fn gives_up_for_now(&self, times: usize) {
+        let given_back = || self.process.log().matches("gave the messages back").count();
+        let waited = eventually(|| async { (given_back() >= times).then_some(()) });
+        assert!(waited.await.is_some(), "{}\n{}", self.service, self.process.log());
     }
-
-    /// Killed with kill -9, and started again.
-    async fn killed(self) -> Self {
-        self.process.kill().await;
-        Self::start(self.office, self.service)
-    }
-
-    async fn ended(self) -> (&'a Office, &'static str) {
-        let status = self.process.terminate().await;
-        let (office, service) = (self.office, self.service);
-        assert!(
-            status.success(),
-            "{service}: {status}\n{}",
-            office.trunkline.logs()
-        );
-        (office, service)
-    }
-}
-
-/// A virtual host of the broker for this test.
-struct Vhost {
-    name: String,
-    admin: Url,
-}
-
-impl Vhost {
-    async fn new() -> Self {
-        let vhost = Self {
-            name: format!("trunkline-{}", Uuid::now_v7()),
-            admin: given("TEST_QUEUE_ADMIN_URL").parse().unwrap(),
-        };
-        let user = vhost.admin.username();
-        let permissions = format!("permissions/{}/{user}", vhost.name);
-        let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
-        vhost
-            .request(Method::PUT, &format!("vhosts/{}", vhost.name), json!({}))
-            .await;
-        vhost.request(Method::PUT, &permissions, all).await;
-        vhost
-    }
-
-    fn url(&self) -> String {
-        let mut url: Url = given("TEST_QUEUE_URL").parse().unwrap();
-        url.set_path(&self.name);
-        url.to_string()
-    }
-
-    async fn delete(&self) {
-        self.request(Method::DELETE, &format!("vhosts/{}", self.name), Value::Null)
-            .await;
-    }
-
-    async fn request(&self, method: Method, path: &str, body: Value) {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = client
-            .request(method, self.admin.join(&format!("/api/{path}")).unwrap())
-            .header("content-type", "application/json")
-            .body(body.to_string());
-        request.send().await.unwrap().error_for_status().unwrap();
-    }
-}
-
-fn given(variable: &str) -> String {
-    std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set: run ./test, which starts the servers"))
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use queue::{Consumer, Delivery, Queue, QueueOptions, QueueUrl};
 use tempfile::TempDir;
-
-use crate::broker::Vhost;
+use test_servers::Vhost;
 
 /// Long enough for the slowest machine, and never waited out by a test that passes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -66,11 +66,9 @@ macro_rules! on_backend {
 }
 
 mod backend;
-mod broker;
 mod cases;
 mod embedded;
 mod processes;
-mod proxy;
 mod rabbitmq_backend;
 mod throughput;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use queue::{Queue, QueueError, QueueName, QueueOptions, QueueUrl};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
+use test_servers::{Proxy, Vhost};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -15,9 +16,7 @@ use uuid::Uuid;
 
 use super::{connect, explained, publish_until_confirmed};
 use crate::backend::{RabbitMq, collect, next_batch, within_deadline};
-use crate::broker::Vhost;
 use crate::cases::{numbered, numbers};
-use crate::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_is_away_may_come_later() {

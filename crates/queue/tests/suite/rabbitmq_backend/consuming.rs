@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use queue::{Queue, QueueError, QueueName};
 use serde_json::json;
+use test_servers::{Proxy, Vhost};
 
 use super::{connect, patient, publish_until_confirmed};
 use crate::backend::{Backend, RabbitMq, collect, next_batch, within_deadline};
-use crate::broker::Vhost;
 use crate::cases::{at, depth_becomes, numbered, numbers, publish};
-use crate::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_deleted_under_its_consumer_is_made_anew() {

@@ -7,13 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queue::{Message, Queue, QueueError, QueueName, QueueOptions};
+use test_servers::{Proxy, Vhost};
 use uuid::Uuid;
 
 use super::{connect, patient, publish_until_confirmed};
 use crate::backend::{Backend, RabbitMq, collect, next_batch, within_deadline};
-use crate::broker::Vhost;
 use crate::cases::{depth_becomes, numbered, numbers, publish};
-use crate::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_no_queue_took_is_never_confirmed() {

@@ -1,4 +1,4 @@
-//! Stands between a queue and its broker, and does to the connection what networks and brokers do.
+//! Stands between a client and its server, and does to the connection what networks and servers do.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,13 +7,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::backend::within_deadline;
+/// How long a port may stay taken that is to be free.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Passes everything on, until it is told otherwise.
-pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
     orders: broadcast::Sender<Order>,
     frozen: watch::Sender<bool>,
     listening: tokio::task::JoinHandle<()>,
@@ -27,12 +30,13 @@ enum Order {
 
 impl Proxy {
     /// On a free port.
-    pub(crate) async fn to(broker: String) -> Self {
-        Self::listen("127.0.0.1:0".parse().unwrap(), broker, None).await
+    pub async fn to(server: String) -> Self {
+        Self::listen("127.0.0.1:0".parse().unwrap(), server, None).await
     }
 
-    pub(crate) async fn listen(address: SocketAddr, broker: String, tls: Option<TlsAcceptor>) -> Self {
-        let listener = within_deadline(async {
+    /// At this address. Dropped and listening again it is, to the client, a server that was away.
+    pub async fn listen(address: SocketAddr, server: String, tls: Option<TlsAcceptor>) -> Self {
+        let binding = async {
             loop {
                 // The kernel may still hold on to a port that was used before.
                 match TcpListener::bind(address).await {
@@ -40,8 +44,8 @@ impl Proxy {
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
-        })
-        .await;
+        };
+        let listener = timeout(PATIENCE, binding).await.expect("the port stays taken");
         let (orders, _) = broadcast::channel(16);
         let (frozen, is_frozen) = watch::channel(false);
         let address = listener.local_addr().unwrap();
@@ -49,17 +53,17 @@ impl Proxy {
             let orders = orders.clone();
             async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    let (broker, tls, is_frozen) = (broker.clone(), tls.clone(), is_frozen.clone());
+                    let (server, tls, is_frozen) = (server.clone(), tls.clone(), is_frozen.clone());
                     let orders = orders.subscribe();
                     tokio::spawn(async move {
-                        let Ok(broker) = TcpStream::connect(broker).await else {
+                        let Ok(server) = TcpStream::connect(server).await else {
                             return;
                         };
                         match tls {
-                            None => pass_on(client, broker, orders, is_frozen).await,
+                            None => pass_on(client, server, orders, is_frozen).await,
                             Some(tls) => {
                                 if let Ok(client) = tls.accept(client).await {
-                                    pass_on(client, broker, orders, is_frozen).await;
+                                    pass_on(client, server, orders, is_frozen).await;
                                 }
                             }
                         }
@@ -76,18 +80,18 @@ impl Proxy {
     }
 
     /// Cuts all connections there are.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         // Fails when there are none.
         let _ = self.orders.send(Order::Cut);
     }
 
-    /// While it is frozen, nothing of what the broker says arrives.
-    pub(crate) fn freeze(&self, frozen: bool) {
+    /// While it is frozen, nothing of what the server says arrives.
+    pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
     }
 
-    /// Says something in the name of the broker, on every connection; to be used when the broker says nothing itself.
-    pub(crate) fn say(&self, bytes: &[u8]) {
+    /// Says something in the name of the server, on every connection; to be used when the server says nothing itself.
+    pub fn say(&self, bytes: &[u8]) {
         assert!(self.orders.send(Order::Say(bytes.into())).is_ok());
     }
 }
@@ -101,13 +105,13 @@ impl Drop for Proxy {
 
 async fn pass_on(
     client: impl AsyncRead + AsyncWrite,
-    broker: TcpStream,
+    server: TcpStream,
     mut orders: broadcast::Receiver<Order>,
     mut frozen: watch::Receiver<bool>,
 ) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
-    let (mut from_broker, mut to_broker) = broker.into_split();
-    let there = tokio::io::copy(&mut from_client, &mut to_broker);
+    let (mut from_server, mut to_server) = server.into_split();
+    let there = tokio::io::copy(&mut from_client, &mut to_server);
     let back = async {
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -119,7 +123,7 @@ async fn pass_on(
                     }
                     _ => 0,
                 },
-                read = from_broker.read(&mut buffer), if !*frozen.borrow() => read?,
+                read = from_server.read(&mut buffer), if !*frozen.borrow() => read?,
                 changed = frozen.changed() => {
                     if changed.is_err() { 0 } else { continue }
                 }

@@ -10,14 +10,15 @@ use url::Url;
 use uuid::Uuid;
 
 /// A virtual host for one test, deleted at its end.
-pub(crate) struct Vhost {
+pub struct Vhost {
     name: String,
     queue: Url,
     admin: Url,
 }
 
 impl Vhost {
-    pub(crate) fn new() -> Self {
+    /// With a name that no other has.
+    pub fn new() -> Self {
         let vhost = Self {
             name: format!("test-{}", Uuid::now_v7()),
             queue: given("TEST_QUEUE_URL"),
@@ -32,45 +33,47 @@ impl Vhost {
         vhost
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// As the management API knows it.
+    pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Straight to the broker.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         self.url_by(self.address())
     }
 
     /// Through something that listens at this address.
-    pub(crate) fn url_by(&self, address: impl std::fmt::Display) -> String {
+    pub fn url_by(&self, address: impl std::fmt::Display) -> String {
         let (user, password) = (self.queue.username(), self.queue.password().unwrap_or_default());
         format!("amqp://{user}:{password}@{address}/{}", self.name)
     }
 
     /// Where the broker listens.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         let host = self.queue.host_str().unwrap();
         format!("{host}:{}", self.queue.port().unwrap_or(5672))
     }
 
-    pub(crate) fn put(&self, path: &str, body: &Value) {
+    /// Puts something into the management API, below `/api/`.
+    pub fn put(&self, path: &str, body: &Value) {
         let (status, body) = self.request("PUT", path, &body.to_string());
         assert!((200..300).contains(&status), "PUT {path}: {status} {body}");
     }
 
-    /// `None` where there is nothing.
-    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+    /// What the management API has there, below `/api/`; `None` where there is nothing.
+    pub fn get(&self, path: &str) -> Option<Value> {
         let (status, body) = self.request("GET", path, "");
         (status == 200).then(|| serde_json::from_str(&body).unwrap())
     }
 
-    /// Whether there was something to delete.
-    pub(crate) fn delete(&self, path: &str) -> bool {
+    /// Deletes by the management API, below `/api/`; whether there was something.
+    pub fn delete(&self, path: &str) -> bool {
         (200..300).contains(&self.request("DELETE", path, "").0)
     }
 
     /// Closes all connections of this virtual host that the broker knows of, and counts them.
-    pub(crate) fn close_connections(&self) -> usize {
+    pub fn close_connections(&self) -> usize {
         let connections = self.get(&format!("vhosts/{}/connections", self.name));
         let connections = connections.unwrap_or_default();
         let names = connections.as_array().into_iter().flatten();
@@ -100,6 +103,12 @@ impl Vhost {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+impl Default for Vhost {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,0 +1,75 @@
+//! A database of one test on the `PostgreSQL` that the tests were given.
+
+use std::fmt::Display;
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use uuid::Uuid;
+
+/// An empty database, deleted when the value is dropped.
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    /// With a name that no other has.
+    pub fn empty() -> Self {
+        let name = format!("trunkline_test_{}", Uuid::now_v7().simple());
+        let sql = format!("create database {name} template template0 encoding 'UTF8'");
+        admin().unwrap().batch_execute(&sql).unwrap();
+        Self { name }
+    }
+
+    /// Straight to the server, as a superuser.
+    pub fn url(&self) -> String {
+        url(&self.name)
+    }
+
+    /// Through something that listens at this address.
+    pub fn url_by(&self, address: impl Display) -> String {
+        self.url()
+            .replace(&format!("@{}/", Self::address()), &format!("@{address}/"))
+    }
+
+    /// Where the server listens.
+    pub fn address() -> String {
+        let given = given();
+        let (_, behind_user) = given.split_once('@').expect("TEST_DATABASE_URL names a user");
+        behind_user
+            .split_once('/')
+            .expect("TEST_DATABASE_URL names a database")
+            .0
+            .to_owned()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Whoever is still connected is thrown out.
+        if let Ok(mut admin) = admin() {
+            let _ = admin.batch_execute(&format!("drop database if exists {} with (force)", self.name));
+        }
+    }
+}
+
+fn admin() -> diesel::ConnectionResult<PgConnection> {
+    PgConnection::establish(&url("postgres"))
+}
+
+/// The address of a superuser in the database of that name.
+fn url(database: &str) -> String {
+    let given = given();
+    let (place, settings) = given.split_once('?').unwrap_or((&given, ""));
+    let (server, _) = place
+        .rsplit_once('/')
+        .expect("TEST_DATABASE_URL names a database");
+    match settings {
+        "" => format!("{server}/{database}"),
+        settings => format!("{server}/{database}?{settings}"),
+    }
+}
+
+fn given() -> String {
+    std::env::var("TEST_DATABASE_URL")
+        .expect("run ./test, or set TEST_DATABASE_URL to the address of a PostgreSQL superuser")
+}

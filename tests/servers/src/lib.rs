@@ -1,0 +1,17 @@
+//! The `RabbitMQ` and the `PostgreSQL` that tests are given by `TEST_QUEUE_URL`, `TEST_QUEUE_ADMIN_URL` and
+//! `TEST_DATABASE_URL` (`./test` starts both, by the scripts beside this crate): a [`Vhost`] or a [`Database`] for each
+//! test, gone with it, and a [`Proxy`] that does to a connection what networks and servers do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "only tests use it, and a test fails by a panic"
+)]
+
+mod database;
+mod proxy;
+mod vhost;
+
+pub use database::Database;
+pub use proxy::Proxy;
+pub use vhost::Vhost;
