@@ -1,5 +1,6 @@
 //! Consuming: batches in, and one way out for every message.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,17 +9,18 @@ use chrono::{DateTime, Utc};
 use crate::embedded::EmbeddedConsumer;
 use crate::error::QueueError;
 use crate::message::{Delivery, Failures, Message, QueueName, Tag};
+use crate::metrics::{Metrics, Settled};
 use crate::rabbitmq::RabbitConsumer;
 
 /// How long a dead letter that cannot be put away rests when the ladder has no step.
 const REST_WITHOUT_LADDER: Duration = Duration::from_secs(1);
 
 /// Consumes one queue. Dropping it gives back everything it still holds.
-#[derive(Debug)]
 pub struct Consumer {
     backend: Backend,
     queue: QueueName,
     retry_ladder: Arc<[Duration]>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -40,11 +42,17 @@ pub enum RetryOutcome {
 }
 
 impl Consumer {
-    pub(crate) fn new(backend: Backend, queue: QueueName, retry_ladder: Arc<[Duration]>) -> Self {
+    pub(crate) fn new(
+        backend: Backend,
+        queue: QueueName,
+        retry_ladder: Arc<[Duration]>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             backend,
             queue,
             retry_ladder,
+            metrics,
         }
     }
 
@@ -75,7 +83,9 @@ impl Consumer {
         match &self.backend {
             Backend::Embedded(consumer) => consumer.acknowledge(tags).await,
             Backend::RabbitMq(consumer) => consumer.acknowledge(tags).await,
-        }
+        }?;
+        self.count(Settled::Acknowledged, deliveries.len());
+        Ok(())
     }
 
     /// This message failed: it rests for the next step of the ladder and comes again at the end of its queue, or is
@@ -132,13 +142,20 @@ impl Consumer {
     ///
     /// `RabbitMQ` gets what came back many times as a new message, at the end of its queue.
     pub async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), QueueError> {
+        let count = deliveries.len();
         match &self.backend {
             Backend::Embedded(consumer) => {
                 let tags = deliveries.into_iter().map(|delivery| delivery.tag).collect();
                 consumer.give_back(tags).await
             }
             Backend::RabbitMq(consumer) => consumer.give_back(deliveries).await,
-        }
+        }?;
+        self.count(Settled::GivenBack, count);
+        Ok(())
+    }
+
+    fn count(&self, settlement: Settled, messages: usize) {
+        self.metrics.settled(self.queue, settlement, messages);
     }
 
     fn one_failure_more(&self, previous: Option<Failures>, reason: &str, now: DateTime<Utc>) -> Failures {
@@ -159,14 +176,24 @@ impl Consumer {
         match &self.backend {
             Backend::Embedded(consumer) => consumer.delay(tag, failures, after).await,
             Backend::RabbitMq(consumer) => consumer.delay(tag, message.with(failures), after).await,
-        }
+        }?;
+        self.count(Settled::Retried, 1);
+        Ok(())
     }
 
     async fn bury(&self, tag: Tag, message: Message, failures: Failures) -> Result<(), QueueError> {
         match &self.backend {
             Backend::Embedded(consumer) => consumer.bury(tag, failures).await,
             Backend::RabbitMq(consumer) => consumer.bury(tag, message.with(failures)).await,
-        }
+        }?;
+        self.count(Settled::DeadLettered, 1);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backend.fmt(f)
     }
 }
 

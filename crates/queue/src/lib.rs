@@ -9,14 +9,19 @@ mod consumer;
 mod embedded;
 mod error;
 mod message;
+mod metrics;
 mod rabbitmq;
 mod url;
 mod worker;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use prometheus_client::registry::Registry;
+
+use crate::metrics::Metrics;
 use crate::url::Place;
 
 pub use consumer::{Consumer, RetryOutcome};
@@ -31,10 +36,11 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// The queues of one Trunkline. Cheap to clone; clones share what connects them, which ends with the last of them and
 /// of their consumers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Queue {
     backend: Backend,
     retry_ladder: Arc<[Duration]>,
+    metrics: Metrics,
 }
 
 #[derive(Clone, Debug)]
@@ -57,6 +63,12 @@ pub struct QueueOptions {
     pub prefetch: u16,
     /// Certificates (PEM) of authorities to be trusted beside the public ones, for `amqps://`.
     pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backend.fmt(f)
+    }
 }
 
 impl Default for QueueOptions {
@@ -90,6 +102,7 @@ impl Queue {
         Ok(Self {
             backend,
             retry_ladder: options.retry_ladder.into(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -109,10 +122,14 @@ impl Queue {
                 size: message.body.len(),
             });
         }
-        match &self.backend {
+        let (count, began) = (messages.len(), Instant::now());
+        let published = match &self.backend {
             Backend::Embedded(embedded) => embedded.publish(queue, messages).await,
             Backend::RabbitMq(rabbitmq) => rabbitmq.publish(queue, messages).await,
-        }
+        };
+        self.metrics
+            .published(queue, count, began.elapsed(), published.is_ok());
+        published
     }
 
     /// Starts to consume. Several consumers of one queue share the work: no message is with two of them at a time,
@@ -124,7 +141,18 @@ impl Queue {
             Backend::Embedded(embedded) => consumer::Backend::Embedded(embedded.consume(queue).await?),
             Backend::RabbitMq(rabbitmq) => consumer::Backend::RabbitMq(rabbitmq.consume(queue)),
         };
-        Ok(Consumer::new(backend, queue, Arc::clone(&self.retry_ladder)))
+        Ok(Consumer::new(
+            backend,
+            queue,
+            Arc::clone(&self.retry_ladder),
+            self.metrics.clone(),
+        ))
+    }
+
+    /// Registers what is counted of all that goes through this queue and its clones: messages confirmed and not
+    /// confirmed, the time to the confirm, and how consumers settled.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// How many messages wait in each queue, in the order of [`QueueName::ALL`].

@@ -1,6 +1,7 @@
 //! Works on call events: record, project, match and store in one transaction; then alert.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use calls::{CallEvent, MatchRules};
 use chrono::Utc;
@@ -33,9 +34,11 @@ impl Events {
         let mut parts = vec![events];
         while let Some(part) = parts.pop() {
             let batch: Vec<CallEvent> = part.iter().map(|(_, event)| event.clone()).collect();
+            let began = Instant::now();
             match self.store.apply(batch, &self.rules, Utc::now()).await {
                 Ok(applied) => {
-                    self.metrics.count(part.len(), applied.rows_written);
+                    self.metrics
+                        .applied(part.len(), applied.rows_written, began.elapsed());
                     outbox::publish(&self.store, &self.queue, applied.alerts).await;
                 }
                 Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),

@@ -4,7 +4,9 @@
 //! its own.
 
 mod event;
+mod metrics;
 mod notifier;
 
 pub use event::Payload;
+pub use metrics::Metrics;
 pub use notifier::Notifier;

@@ -1,15 +1,17 @@
 //! Takes alerts, publishes them, and says what became of each.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use calls::alert::RING_IS_NEWS;
 use calls::{AlertKind, OutgoingAlert};
 use chrono::{DateTime, Utc};
-use pusher::{Event, MAX_BATCH, Pusher};
+use pusher::{Event, MAX_BATCH, Pusher, PusherError};
 use queue::{Delivery, Handler, Outside, Pauses, Queue, QueueName, Verdict, Worker};
 use runtime::CancellationToken;
 
 use crate::event::{Payload, events};
+use crate::metrics::{Metrics, Outcome};
 
 /// An alert becomes two events at most, so that many alerts are one request at most.
 const ALERTS_PER_REQUEST: usize = MAX_BATCH / 2;
@@ -26,6 +28,8 @@ pub struct Notifier {
     pub pauses: Pauses,
     /// The current time.
     pub clock: fn() -> DateTime<Utc>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 impl Notifier {
@@ -48,19 +52,31 @@ impl Notifier {
         verdicts: &mut [Verdict],
     ) -> Result<(), Outside> {
         let all: Vec<Event> = alerts.iter().flat_map(|(_, events)| events).cloned().collect();
-        match pusher.publish_batch(&all, (self.clock)()).await {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
-            Err(_) => {}
+        if self.request(pusher, &all).await?.is_ok() {
+            self.metrics.count(Outcome::Pushed, alerts.len());
+            return Ok(());
         }
         for (index, events) in alerts {
-            match pusher.publish_batch(events, (self.clock)()).await {
-                Ok(()) => {}
-                Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
-                Err(error) => verdicts[*index] = Verdict::Retry(error.to_string()),
+            match self.request(pusher, events).await? {
+                Ok(()) => self.metrics.count(Outcome::Pushed, 1),
+                Err(refusal) => {
+                    self.metrics.count(Outcome::Refused, 1);
+                    verdicts[*index] = Verdict::Retry(refusal.to_string());
+                }
             }
         }
         Ok(())
+    }
+
+    /// One request; the inner error is Pusher's refusal of what is in it.
+    async fn request(&self, pusher: &Pusher, events: &[Event]) -> Result<Result<(), PusherError>, Outside> {
+        let began = Instant::now();
+        let answer = pusher.publish_batch(events, (self.clock)()).await;
+        self.metrics.answered_after(began.elapsed());
+        match answer {
+            Err(error) if error.is_outside() => Err(Outside(Arc::new(error))),
+            answer => Ok(answer),
+        }
     }
 }
 
@@ -77,8 +93,11 @@ impl Handler for Notifier {
                 Ok(outgoing) if is_news(&outgoing, now) => {
                     alerts.push((index, events(&outgoing, self.payload)));
                 }
-                Ok(_) => {}
-                Err(error) => verdicts[index] = Verdict::Reject(error.to_string()),
+                Ok(_) => self.metrics.count(Outcome::NotPushed, 1),
+                Err(error) => {
+                    self.metrics.count(Outcome::Refused, 1);
+                    verdicts[index] = Verdict::Reject(error.to_string());
+                }
             }
         }
         self.publish(pusher, &alerts, &mut verdicts).await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use calls::{Alert, AlertKind, CallId, Direction, OutgoingAlert};
 use chrono::{DateTime, TimeDelta, Utc};
-use notifier::{Notifier, Payload};
+use notifier::{Metrics, Notifier, Payload};
 use pusher::{Pusher, http_client};
 use queue::{Message, Pauses, Queue, QueueName, QueueOptions};
 use runtime::CancellationToken;
@@ -87,6 +87,7 @@ impl Bench {
                 longest: Duration::from_millis(20),
             },
             clock: now,
+            metrics: Metrics::default(),
         };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(notifier.run(self.queue.clone(), shutdown.clone()));

@@ -94,6 +94,7 @@ pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {
         payload: Payload::Full,
         pauses: Pauses::default(),
         clock: Utc::now,
+        metrics: notifier::Metrics::default(),
     })
 }
 

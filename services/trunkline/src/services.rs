@@ -68,6 +68,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     }
     let queue = parts::queue(settings).await?;
     let mut health = Health::new();
+    queue.register_metrics(health.registry());
     let mut supervisor = Supervisor::new(grace);
 
     if let Some(writer_settings) = writer_settings {
@@ -81,6 +82,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         if notifier.pusher.is_none() {
             tracing::info!("PUSHER_URL is not set: alerts stand in the table `alerts` only");
         }
+        notifier.metrics.register(health.registry());
         let queue = queue.clone();
         supervisor.spawn("notifier", |shutdown| async {
             notifier.run(queue, shutdown).await;

@@ -1,5 +1,7 @@
 //! `POST /api/webhooks/callrail/{kind}` and `/api/webhooks/callrail/{company}/{kind}`.
 
+use std::time::Instant;
+
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use callrail::{CompanyId, WebhookKind};
@@ -42,7 +44,7 @@ async fn receive_kind(
     body_reader: Data<BodyReader>,
 ) -> HttpResponse {
     let kind = WebhookKind::from_path(kind);
-    let received_at = Utc::now();
+    let (received_at, began) = (Utc::now(), Instant::now());
     let reader = body_reader.into_inner();
     let acceptor = acceptor.into_inner();
 
@@ -61,7 +63,10 @@ async fn receive_kind(
             Err(error) => Err(NotAccepted::Signature(error)),
         };
         match accepted {
-            Ok(accepted) => answer::accepted(accepted),
+            Ok(accepted) => {
+                acceptor.metrics.accepted_after(began.elapsed());
+                answer::accepted(accepted)
+            }
             Err(error) => {
                 acceptor.note_refusal(&error);
                 answer::not_accepted(&error)

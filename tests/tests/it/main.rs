@@ -12,6 +12,7 @@ mod crash;
 mod dead_letters;
 mod demo;
 mod load;
+mod metrics;
 mod privacy;
 mod pusher;
 mod pusher_peer;

@@ -1,0 +1,53 @@
+//! Every step of a call is counted, so that an operator sees where it is stuck.
+
+use store::Store;
+use trunkline_tests::{Installation, sample};
+
+use crate::pusher_peer::{self, Mood, Peer};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_step_of_a_call_is_counted_and_timed() {
+    let (pusher, address) = Peer::start(Mood::Fine);
+    let trunkline = Installation::new().with("PUSHER_URL", pusher_peer::url(&address));
+    let running = trunkline.start("run").await;
+    for (kind, name) in [
+        ("pre-call", "pre_call.json"),
+        ("post-call", "post_call_answered.json"),
+        ("post-call", "form_submission.json"),
+    ] {
+        let sample = sample(name);
+        let answer = trunkline.post_signed(kind, sample.body, &sample.signature).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    pusher.events("call-completed", 1).await;
+    trunkline.settle().await;
+
+    let url = format!("http://{}/metrics", running.metrics_address());
+    let metrics = trunkline.send(trunkline.client().get(url)).await.text;
+    let store: Store = trunkline.store().await;
+    let raised = store
+        .alerts_since(chrono::DateTime::UNIX_EPOCH, 100)
+        .await
+        .unwrap()
+        .len();
+    for line in [
+        "webhook_deliveries_total{outcome=\"Accepted\"} 2",
+        "webhook_deliveries_total{outcome=\"Quarantined\"} 1",
+        "webhook_acceptance_seconds_count 3",
+        "queue_published_total{queue=\"calls.progress\"} 1",
+        "queue_published_total{queue=\"calls.live\"} 1",
+        "queue_published_total{queue=\"dead\"} 1",
+        "queue_confirm_seconds_count{queue=\"calls.live\"} 1",
+        "queue_settled_total{queue=\"calls.progress\",settlement=\"Acknowledged\"} 1",
+        "queue_settled_total{queue=\"calls.live\",settlement=\"Acknowledged\"} 1",
+        "queue_settled_total{queue=\"dead\",settlement=\"Acknowledged\"} 1",
+        "call_events_applied_total 2",
+        "interactions_written_total 1",
+        "transaction_seconds_count 2",
+        &format!("alerts_total{{outcome=\"Pushed\"}} {raised}"),
+    ] {
+        let line = format!("trunkline_{line}");
+        assert!(metrics.lines().any(|one| one == line), "no {line} in\n{metrics}");
+    }
+    running.kill().await;
+}
