@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// lines short.
 const MAX_LENGTH: usize = 64;
 
-/// The longest legacy number accepted, in digits: as many as the largest `u64` has.
+/// The longest number accepted as an identifier, in digits: as many as the largest `u64` has.
 const MAX_DIGITS: usize = 20;
 
 /// The identifier of one call: `CAL` and 1 to 61 ASCII letters or digits, or the decimal number of 1 to 20
@@ -19,6 +19,12 @@ const MAX_DIGITS: usize = 20;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CallId(String);
+
+/// The identifier of one `CallRail` account: `ACC` and 1 to 61 ASCII letters or digits, or the number of 1 to 20
+/// digits that the addresses of `CallRail`'s pages show. The API takes either.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(String);
 
 /// The identifier of one company of a `CallRail` account: `COM` and 1 to 61 ASCII letters or digits.
 ///
@@ -38,12 +44,31 @@ pub struct InvalidId {
 impl CallId {
     /// Reads an identifier; surrounding whitespace is not tolerated.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        if has_prefix("CAL", text) || is_legacy_number(text) {
+        if has_prefix("CAL", text) || is_number(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId {
                 kind: "call",
                 expected: "CAL and up to 61 letters or digits, or a number of up to 20 digits",
+            })
+        }
+    }
+
+    /// The identifier as `CallRail` writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AccountId {
+    /// Reads an identifier; surrounding whitespace is not tolerated.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        if has_prefix("ACC", text) || is_number(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId {
+                kind: "account",
+                expected: "ACC and up to 61 letters or digits, or a number of up to 20 digits",
             })
         }
     }
@@ -73,7 +98,7 @@ impl CompanyId {
     }
 }
 
-/// What both identifiers share with any other text type.
+/// What the identifiers share with any other text type.
 macro_rules! behaves_like_text {
     ($id:ident) => {
         impl fmt::Display for $id {
@@ -113,6 +138,7 @@ macro_rules! behaves_like_text {
 }
 
 behaves_like_text!(CallId);
+behaves_like_text!(AccountId);
 behaves_like_text!(CompanyId);
 
 fn has_prefix(prefix: &str, text: &str) -> bool {
@@ -122,7 +148,7 @@ fn has_prefix(prefix: &str, text: &str) -> bool {
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-fn is_legacy_number(text: &str) -> bool {
+fn is_number(text: &str) -> bool {
     (1..=MAX_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -172,6 +198,16 @@ mod tests {
         assert!(CompanyId::parse("COM1").is_ok());
         for id in ["COM", "123456789", "CAL1", "COM/1"] {
             assert!(CompanyId::parse(id).is_err(), "{id:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn an_account_is_named_by_identifier_or_number() {
+        for id in ["ACCdef0b17f603245ef8336f6e3e3dcd43c", "100200300"] {
+            assert_eq!(AccountId::parse(id).unwrap().as_str(), id);
+        }
+        for id in ["", "ACC", "COM1", "ACC/1", "a.json"] {
+            assert!(AccountId::parse(id).is_err(), "{id:?} was accepted");
         }
     }
 

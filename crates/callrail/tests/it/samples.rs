@@ -1,21 +1,11 @@
 //! Reads every sample under `tests/data` and the two forms in which webhooks and API write one call.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
-
 use std::fs;
 
 use callrail::{Call, CallType, Direction, Field, NotACall};
 use serde_json::{Map, Value, json};
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/");
-
-fn sample(path: &str) -> Vec<u8> {
-    fs::read(format!("{DATA}{path}")).unwrap()
-}
-
-fn api_sample(path: &str) -> Value {
-    serde_json::from_slice(&sample(path)).unwrap()
-}
+use crate::data::{DATA, api_sample, sample};
 
 fn call(value: Value) -> Call {
     let Value::Object(object) = value else {
@@ -108,7 +98,7 @@ fn a_modified_call_says_what_changed() {
 
 #[test]
 fn one_call_of_the_api_is_read() {
-    let call = call(api_sample("api/call_single_all_fields.json"));
+    let call = call(api_sample("call_single_all_fields.json"));
     assert_eq!(call.unreadable, Vec::<&str>::new());
     assert_eq!(call.id.as_str(), "CAL01a1fa577dac70f6b1ca1ddba8db3bcf");
     assert_eq!(
@@ -130,7 +120,7 @@ fn one_call_of_the_api_is_read() {
 
 #[test]
 fn a_page_of_the_api_is_read_call_by_call() {
-    let mut page = api_sample("api/calls_list_relative.json");
+    let mut page = api_sample("calls_list_relative.json");
     let Value::Array(calls) = page["calls"].take() else {
         panic!("no calls")
     };
