@@ -1,5 +1,5 @@
 //! The interactions database: the record of every call, the row a CRM reads of it, the mirror of the CRM's people,
-//! the alerts and the dead letters.
+//! the alerts and the dead letters; and the count of what CallRail's API was asked.
 //!
 //! [`Store`] is one small interface. Behind it every database is spoken to in its own language; one test suite
 //! (`tests/it/suite`) holds them together. What the columns mean: `docs/database.md`.
@@ -11,6 +11,7 @@ mod contact;
 mod dead_letter;
 mod error;
 mod postgres;
+mod requests;
 mod rows;
 mod schema;
 mod sqlite;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople};
 pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
 pub use error::StoreError;
+pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 
 /// The database. Cheap to clone; all clones share the connections.
@@ -239,6 +241,30 @@ impl Store {
         to: DeadLetterState,
     ) -> Result<bool, StoreError> {
         on!(self, database => database.set_dead_letter_state(id, from, to))
+    }
+
+    /// Asks whether CallRail's API may be asked something, and counts that if it may. All processes on this database
+    /// share the limits: together they never make more requests in any minute, hour or day, as far as their clocks
+    /// agree.
+    pub async fn take_request(
+        &self,
+        class: RequestClass,
+        limits: &RequestLimits,
+        now: DateTime<Utc>,
+    ) -> Result<Permit, StoreError> {
+        on!(self, database => database.take_request(class, *limits, now))
+    }
+
+    /// Notes what CallRail says of the account. Other tools ask in its name too: what they used lowers what is left
+    /// for an hour, or until the next report. So does an allowance that is smaller than our limits. An older report
+    /// than the last one changes nothing.
+    pub async fn report_usage(&self, told: ReportedUsage, now: DateTime<Utc>) -> Result<(), StoreError> {
+        on!(self, database => database.report_usage(told, now))
+    }
+
+    /// How many requests there were lately.
+    pub async fn requests_made(&self, now: DateTime<Utc>) -> Result<RequestsMade, StoreError> {
+        on!(self, database => database.requests_made(now))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod alert;
 mod dead_letter;
+mod requests;
 
 use calls::{
     CallEvent, CallId, CompanyId, Contact, ContactKind, ContactRef, Digest, Direction, EventKind, Group,
@@ -18,6 +19,7 @@ use crate::schema;
 
 pub(crate) use alert::AlertRow;
 pub(crate) use dead_letter::DeadLetterRow;
+pub(crate) use requests::{RequestRow, UsageRow};
 
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Refused(error.into()))

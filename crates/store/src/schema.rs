@@ -152,4 +152,29 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::Text;
+    use crate::columns::{SqlId, SqlTime};
+
+    api_requests (id) {
+        id -> SqlId,
+        class -> Text,
+        requested_at -> SqlTime,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable};
+    use crate::columns::SqlTime;
+
+    api_usage (id) {
+        id -> BigInt,
+        reported_at -> Nullable<SqlTime>,
+        hour_by_others -> Nullable<BigInt>,
+        hour_allowed -> Nullable<BigInt>,
+        day_by_others -> Nullable<BigInt>,
+        day_allowed -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(contacts, contact_phones);

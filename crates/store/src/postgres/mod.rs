@@ -9,6 +9,7 @@ mod failure;
 mod link;
 mod pool;
 mod read;
+mod requests;
 mod statement;
 
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@ mod apply;
 mod contacts;
 mod dead_letters;
 mod read;
+mod requests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

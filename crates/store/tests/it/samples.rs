@@ -254,10 +254,11 @@ pub(crate) fn disorder(count: usize, calls: usize, seed: u64) -> Vec<CallEvent> 
 }
 
 /// Xorshift: enough disorder for a test, and the same in every run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    /// A number from 0 on.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

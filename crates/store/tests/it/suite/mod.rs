@@ -9,6 +9,7 @@ pub(crate) mod contacts;
 pub(crate) mod convergence;
 pub(crate) mod dead_letters;
 pub(crate) mod decisions;
+pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod views;
 
@@ -106,6 +107,17 @@ macro_rules! run_suite_on {
                 dead_letters_are_listed_by_state_page_by_page
                 a_dead_letter_is_found_by_its_id
                 of_two_who_replay_a_dead_letter_one_is_told_so
+            }
+            requests {
+                no_window_of_many_simulated_days_holds_too_many
+                many_who_ask_at_once_get_no_more_than_there_is
+                a_class_stops_at_its_share_and_the_next_goes_on
+                repair_has_a_part_of_the_day_and_recordings_of_the_minute
+                what_others_used_lowers_what_is_left_for_an_hour
+                a_smaller_allowance_is_obeyed
+                a_report_that_is_late_changes_nothing
+                a_limit_of_zero_grants_nothing_and_of_one_one
+                what_is_older_than_a_day_is_forgotten
             }
             views {
                 the_view_of_calls_hides_spam_and_what_vanished

@@ -1,0 +1,2 @@
+drop table trunkline.api_usage;
+drop table trunkline.api_requests;

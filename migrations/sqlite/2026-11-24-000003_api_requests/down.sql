@@ -1,0 +1,2 @@
+drop table api_usage;
+drop table api_requests;
