@@ -6,6 +6,7 @@ use calls::{CallChanges, CallEvent, CallId, CallState, Digest, MatchRules, Peopl
 use chrono::{DateTime, Utc};
 
 use crate::StoreError;
+use crate::import::CallsProgress;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow, call_id};
 
 /// Events by the call they are about, the calls in the order of their ids, the events of a call in their own.
@@ -51,6 +52,11 @@ impl Batch {
     /// The calls, in order.
     pub(crate) fn call_sids(&self) -> impl Iterator<Item = &CallId> {
         self.by_call.keys()
+    }
+
+    /// The calls that import runs have waited for. Empty for webhooks.
+    pub(crate) fn imported(&self) -> CallsProgress {
+        CallsProgress::stored(self.by_call.values().flatten())
     }
 
     /// The numbers of the people outside, as the batch and what is known already name them.

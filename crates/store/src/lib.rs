@@ -1,5 +1,5 @@
 //! The interactions database: the record of every call, the row a CRM reads of it, the mirror of the CRM's people,
-//! the alerts and the dead letters; and the count of what CallRail's API was asked.
+//! the alerts and the dead letters, the import runs, and the count of what CallRail's API was asked.
 //!
 //! [`Store`] is one small interface. Behind it every database is spoken to in its own language; one test suite
 //! (`tests/it/suite`) holds them together. What the columns mean: `docs/database.md`.
@@ -10,6 +10,7 @@ mod columns;
 mod contact;
 mod dead_letter;
 mod error;
+mod import;
 mod postgres;
 mod requests;
 mod rows;
@@ -22,12 +23,16 @@ use std::collections::HashMap;
 use calls::{
     CallEvent, CallId, ContactRef, Interaction, MatchRules, OutgoingAlert, Record, Region, Seal, Seals,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople};
 pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
 pub use error::StoreError;
+pub use import::{
+    FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportSource, ImportState, ImportedCall,
+    ImportedPage, NewImport,
+};
 pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 
@@ -114,7 +119,8 @@ impl Store {
     /// Adds events to the records of their calls and writes the rows that differ, in one transaction: all of it or
     /// nothing. Adding an event again changes nothing.
     ///
-    /// Several events of one call are taken in their order.
+    /// Several events of one call are taken in their order. Those that an import run has published are noted there as
+    /// stored, in the same transaction.
     pub async fn apply(
         &self,
         events: Vec<CallEvent>,
@@ -203,7 +209,8 @@ impl Store {
         on!(self, database => database.alerts_since(since, limit))
     }
 
-    /// Keeps dead letters. One that is there already stays as it is.
+    /// Keeps dead letters. One that is there already stays as it is. A call that an import run has published is
+    /// failed then, unless it is stored.
     pub async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
         on!(self, database => database.save_dead_letters(letters))
     }
@@ -241,6 +248,125 @@ impl Store {
         to: DeadLetterState,
     ) -> Result<bool, StoreError> {
         on!(self, database => database.set_dead_letter_state(id, from, to))
+    }
+
+    /// Makes a run that waits for an importer.
+    pub async fn create_import(&self, new: NewImport, now: DateTime<Utc>) -> Result<Import, StoreError> {
+        on!(self, database => database.create_import(new, now))
+    }
+
+    /// One run; `None` if there is none with this id.
+    pub async fn import(&self, id: Uuid) -> Result<Option<Import>, StoreError> {
+        on!(self, database => database.import(id))
+    }
+
+    /// The runs, newest first. `before` is the id of the last one seen: the list goes on behind it.
+    pub async fn imports(&self, limit: u32, before: Option<Uuid>) -> Result<Vec<Import>, StoreError> {
+        on!(self, database => database.imports(limit, before))
+    }
+
+    /// Stops a run. Calls that are on their way arrive nevertheless. Returns whether it was still open.
+    pub async fn cancel_import(&self, id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        on!(self, database => database.cancel_import(id, now))
+    }
+
+    /// Takes the oldest open run that nobody works on, for as long as `lease` from `now`; `None` if there is none.
+    /// `holder` is a name of the importer's own that no other has. Where to go on says the run's cursor.
+    pub async fn lease_import(
+        &self,
+        holder: Uuid,
+        now: DateTime<Utc>,
+        lease: TimeDelta,
+    ) -> Result<Option<Import>, StoreError> {
+        on!(self, database => database.lease_import(holder, now, lease))
+    }
+
+    /// Keeps a run for as long as `lease` from `now`; a lease of zero gives it back. A lease that has run out is still
+    /// its holder's until somebody else takes the run.
+    pub async fn renew_import(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        now: DateTime<Utc>,
+        lease: TimeDelta,
+    ) -> Result<ImportLease, StoreError> {
+        on!(self, database => database.renew_import(id, holder, now, lease))
+    }
+
+    /// Notes the calls of a page together with where to go on, in one transaction, if the run is still the holder's.
+    ///
+    /// To be called once the events of the page are published. Whatever happens in between, the next to work on the
+    /// run reads the page again and publishes it again, which changes nothing; the other way round a crash would
+    /// leave a hole. A call is one row of the run however often it is met, and one that is stored or failed already
+    /// stays so.
+    pub async fn save_import_page(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        page: ImportedPage,
+    ) -> Result<ImportLease, StoreError> {
+        on!(self, database => database.save_import_page(id, holder, page))
+    }
+
+    /// Notes that all was read.
+    pub async fn finish_import(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<ImportLease, StoreError> {
+        on!(self, database => database.end_import(id, holder, ImportState::Finished, None, now))
+    }
+
+    /// Gives a run up. `error` is for people and holds no personal data.
+    pub async fn fail_import(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        error: &str,
+        now: DateTime<Utc>,
+    ) -> Result<ImportLease, StoreError> {
+        let error = Some(error.to_owned());
+        on!(self, database => database.end_import(id, holder, ImportState::Failed, error, now))
+    }
+
+    /// What became of the calls of a run so far; all zero if there is no such run.
+    pub async fn import_counts(&self, id: Uuid) -> Result<ImportCounts, StoreError> {
+        on!(self, database => database.import_counts(id))
+    }
+
+    /// The calls of a run that could not be read or stored, by their ids. `after` is the id of the last one seen.
+    pub async fn failed_import_calls(
+        &self,
+        id: Uuid,
+        limit: u32,
+        after: Option<&str>,
+    ) -> Result<Vec<FailedCall>, StoreError> {
+        let after = after.map(str::to_owned);
+        on!(self, database => database.failed_import_calls(id, limit, after))
+    }
+
+    /// The calls of a run whose events are on their way, by their ids. What still stands here long after its queue is
+    /// empty was lost with it (somebody has purged it), and can be read again one by one.
+    pub async fn queued_import_calls(
+        &self,
+        id: Uuid,
+        limit: u32,
+        after: Option<&CallId>,
+    ) -> Result<Vec<CallId>, StoreError> {
+        let after = after.cloned();
+        on!(self, database => database.queued_import_calls(id, limit, after))
+    }
+
+    /// How many calls of all runs are on their way: an importer that is far ahead of the writers waits.
+    pub async fn queued_backfill(&self) -> Result<u64, StoreError> {
+        on!(self, database => database.queued_backfill())
+    }
+
+    /// Forgets the runs that ended before a time, and what became of their calls. The calls stay. Returns how many
+    /// runs there were.
+    pub async fn forget_imports(&self, ended_before: DateTime<Utc>) -> Result<usize, StoreError> {
+        on!(self, database => database.forget_imports(ended_before))
     }
 
     /// Asks whether CallRail's API may be asked something, and counts that if it may. All processes on this database

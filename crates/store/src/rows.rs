@@ -2,6 +2,7 @@
 
 mod alert;
 mod dead_letter;
+mod import;
 mod requests;
 
 use calls::{
@@ -19,6 +20,7 @@ use crate::schema;
 
 pub(crate) use alert::AlertRow;
 pub(crate) use dead_letter::DeadLetterRow;
+pub(crate) use import::{CountsRow, ImportRow};
 pub(crate) use requests::{RequestRow, UsageRow};
 
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {

@@ -177,4 +177,41 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use crate::columns::{SqlId, SqlTime};
+
+    imports (id) {
+        id -> SqlId,
+        source -> Text,
+        range_start -> SqlTime,
+        range_end -> SqlTime,
+        company_id -> Nullable<Text>,
+        state -> Text,
+        created_at -> SqlTime,
+        started_at -> Nullable<SqlTime>,
+        finished_at -> Nullable<SqlTime>,
+        error -> Nullable<Text>,
+        lease_holder -> Nullable<SqlId>,
+        lease_until -> Nullable<SqlTime>,
+        window_start -> Nullable<SqlTime>,
+        next_page -> Nullable<Text>,
+        pages -> BigInt,
+        requests -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use crate::columns::SqlId;
+
+    import_calls (import_id, call_sid) {
+        import_id -> SqlId,
+        call_sid -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(contacts, contact_phones);
+diesel::allow_tables_to_appear_in_same_query!(imports, import_calls);

@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::statement::Statement;
-use super::{Postgres, alerts, contacts, link};
+use super::{Postgres, alerts, contacts, imports, link};
 use crate::batch::{Batch, CallWork, assemble};
 use crate::columns::{SqlTime, Time};
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
@@ -52,6 +52,7 @@ fn apply(
     let people = contacts::find(connection, &batch.numbers(&states))?;
     let mut work = batch.work_out(states, &people, rules, now)?;
     save(connection, &work, now)?;
+    imports::save_progress(connection, &batch.imported())?;
     let raised = work
         .iter_mut()
         .flat_map(|call| std::mem::take(&mut call.changes.alerts));

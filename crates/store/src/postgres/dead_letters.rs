@@ -4,14 +4,16 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use uuid::Uuid;
 
-use super::Postgres;
 use super::statement::Statement;
+use super::{Postgres, imports};
 use crate::columns::{Id, SqlId};
+use crate::import::CallsProgress;
 use crate::rows::DeadLetterRow;
 use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
 
 impl Postgres {
     pub(crate) async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        let imported = CallsProgress::dead(&letters);
         let rows: Vec<DeadLetterRow> = letters.into_iter().map(DeadLetterRow::new).collect();
         Self::write(&self.batches, move |connection| {
             Statement::new(
@@ -34,7 +36,7 @@ impl Postgres {
             .column::<Binary, _>(rows.iter().map(|row| row.body.as_slice()))
             .texts(rows.iter().map(|row| row.state.as_str()))
             .execute(connection)?;
-            Ok(())
+            imports::save_progress(connection, &imported)
         })
         .await
     }

@@ -6,6 +6,7 @@ mod contacts;
 mod crm_contacts;
 mod dead_letters;
 mod failure;
+mod imports;
 mod link;
 mod pool;
 mod read;

@@ -6,7 +6,7 @@ use calls::{CallChanges, CallEvent, CallId, CallState, Interaction, MatchRules, 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
-use super::{Sqlite, alerts, contacts};
+use super::{Sqlite, alerts, contacts, imports};
 use crate::batch::{Batch, assemble};
 use crate::columns::Time;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
@@ -51,6 +51,7 @@ fn apply(
             .alerts
             .extend(alerts::insert(connection, call.changes.alerts, now)?);
     }
+    imports::save_progress(connection, &batch.imported())?;
     Ok(applied)
 }
 

@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::Sqlite;
+use super::{Sqlite, imports};
 use crate::columns::{Id, Time};
+use crate::import::CallsProgress;
 use crate::rows::DeadLetterRow;
 use crate::schema::dead_letters;
 use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
@@ -12,12 +13,13 @@ use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
 impl Sqlite {
     pub(crate) async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
         self.write(move |connection| {
+            let imported = CallsProgress::dead(&letters);
             for letter in letters {
                 diesel::insert_or_ignore_into(dead_letters::table)
                     .values(DeadLetterRow::new(letter))
                     .execute(connection)?;
             }
-            Ok(())
+            imports::save_progress(connection, &imported)
         })
         .await
     }

@@ -4,6 +4,7 @@ mod alerts;
 mod apply;
 mod contacts;
 mod dead_letters;
+mod imports;
 mod read;
 mod requests;
 

@@ -47,6 +47,7 @@ pub(crate) struct Delivery {
     kind: EventKind,
     origin: Origin,
     observed_at: DateTime<Utc>,
+    import_id: Option<Uuid>,
     object: Map<String, Value>,
 }
 
@@ -56,6 +57,7 @@ fn delivery(sample: &str, kind: EventKind, n: usize, seconds: i64) -> Delivery {
         kind,
         origin: Origin::Webhook,
         observed_at: at(seconds),
+        import_id: None,
         object: serde_json::from_str(sample).unwrap(),
     }
     .with("resource_id", json!(call_id(n).as_str()))
@@ -138,6 +140,14 @@ impl Delivery {
         self
     }
 
+    /// Read by that import run.
+    pub(crate) fn imported_by(self, import_id: Uuid) -> Self {
+        Self {
+            import_id: Some(import_id),
+            ..self.imported()
+        }
+    }
+
     /// The event that travels.
     pub(crate) fn event(self) -> CallEvent {
         let receipt = Receipt {
@@ -145,7 +155,7 @@ impl Delivery {
             kind: self.kind,
             origin: self.origin,
             observed_at: self.observed_at,
-            import_id: None,
+            import_id: self.import_id,
             company: None,
         };
         from_callrail(self.object, receipt, Region::US).unwrap()

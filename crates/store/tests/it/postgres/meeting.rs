@@ -153,3 +153,21 @@ async fn a_ring_waits_for_no_batch() {
     }
     assert_eq!(database.store().count_interactions().await.unwrap(), 8);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_does_not_look_at_import_runs() {
+    let database = Postgres::fresh().await;
+    let mut other = database.connection();
+    other
+        .batch_execute("begin; lock table import_calls, imports in access exclusive mode")
+        .unwrap();
+    let applied = apply(database.store(), [post_call(1), pre_call(2)], at(201)).await;
+    assert_eq!(applied.rows_written, 1);
+
+    let store = database.store().clone();
+    let import = post_call(3).imported_by(uuid::Uuid::from_u128(1));
+    let importing = tokio::spawn(async move { apply(&store, [import], at(201)).await });
+    database.wait_until_locked_out(1).await;
+    other.batch_execute("commit").unwrap();
+    assert_eq!(importing.await.unwrap().rows_written, 1);
+}

@@ -9,6 +9,7 @@ pub(crate) mod contacts;
 pub(crate) mod convergence;
 pub(crate) mod dead_letters;
 pub(crate) mod decisions;
+pub(crate) mod imports;
 pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod views;
@@ -107,6 +108,26 @@ macro_rules! run_suite_on {
                 dead_letters_are_listed_by_state_page_by_page
                 a_dead_letter_is_found_by_its_id
                 of_two_who_replay_a_dead_letter_one_is_told_so
+            }
+            imports {
+                a_run_is_found_and_listed_as_it_was_made
+                a_range_that_ends_before_it_starts_is_refused
+                of_many_importers_each_gets_a_run_of_its_own
+                a_run_whose_importer_is_gone_goes_on_where_it_was
+                a_lease_is_kept_by_renewing_and_given_back_by_a_lease_of_zero
+                who_has_lost_a_run_changes_nothing
+                a_cancelled_run_takes_no_page
+                a_run_that_is_given_up_says_why
+                a_call_is_one_row_however_often_it_is_met
+                a_call_is_stored_whether_its_page_is_saved_before_or_after
+                a_page_that_was_published_but_not_saved_is_read_again
+                a_dead_letter_fails_its_call_until_it_is_replayed
+                a_run_is_complete_once_nothing_is_on_its_way
+                counts_tell_who_was_matched
+                calls_that_failed_and_calls_on_their_way_are_listed
+                an_event_of_a_run_that_nobody_knows_is_applied
+                pages_and_events_of_the_same_calls_do_not_hinder_each_other
+                a_run_that_is_forgotten_leaves_its_calls
             }
             requests {
                 no_window_of_many_simulated_days_holds_too_many

@@ -1,0 +1,2 @@
+drop table trunkline.import_calls;
+drop table trunkline.imports;

@@ -1,0 +1,2 @@
+drop table import_calls;
+drop table imports;
