@@ -15,6 +15,7 @@ mod postgres;
 mod requests;
 mod rows;
 mod schema;
+mod search;
 mod sqlite;
 mod url;
 
@@ -34,6 +35,7 @@ pub use import::{
     ImportedPage, NewImport,
 };
 pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
+pub use search::{InteractionFilter, InteractionPosition, MatchState, NumberFilter, StoredInteraction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 
 /// The database. Cheap to clone; all clones share the connections.
@@ -146,6 +148,22 @@ impl Store {
     /// How many interactions there are.
     pub async fn count_interactions(&self) -> Result<u64, StoreError> {
         on!(self, database => database.count_interactions())
+    }
+
+    /// The row with this id, be it hidden or not; `None` if there is none.
+    pub async fn interaction(&self, id: Uuid) -> Result<Option<StoredInteraction>, StoreError> {
+        on!(self, database => database.interaction(id))
+    }
+
+    /// Looks for calls, latest first. `before` is the position of the last one seen: the list goes on behind it, and
+    /// calls that came meanwhile do not shift it.
+    pub async fn search_interactions(
+        &self,
+        filter: InteractionFilter,
+        limit: u32,
+        before: Option<InteractionPosition>,
+    ) -> Result<Vec<StoredInteraction>, StoreError> {
+        on!(self, database => database.search_interactions(filter, limit, before))
     }
 
     /// Closes a group of a call by a person's decision or a rule of retention. The row follows at the next event.

@@ -14,9 +14,9 @@ use diesel::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::StoreError;
 use crate::columns::{Id, Time};
 use crate::schema;
+use crate::{StoreError, StoredInteraction};
 
 pub(crate) use alert::AlertRow;
 pub(crate) use dead_letter::DeadLetterRow;
@@ -38,6 +38,14 @@ fn named<T: DeserializeOwned>(name: &str, column: &'static str) -> Result<T, Sto
 
 pub(crate) fn call_id(text: &str) -> Result<CallId, StoreError> {
     CallId::parse(text).map_err(|_| StoreError::Corrupt("call_sid"))
+}
+
+/// The word for a direction.
+pub(crate) fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    }
 }
 
 fn company_id(text: Option<&str>) -> Result<Option<CompanyId>, StoreError> {
@@ -225,11 +233,7 @@ impl InteractionRow {
         let row = row.clone();
         Ok(Self {
             id: Id(row.id),
-            direction: match row.direction {
-                Direction::Inbound => "inbound",
-                Direction::Outbound => "outbound",
-            }
-            .to_owned(),
+            direction: direction_name(row.direction).to_owned(),
             lead_id: row.link.lead_id,
             customer_id: row.link.customer_id,
             notes: row.notes,
@@ -315,6 +319,28 @@ impl InteractionRow {
                     .ok_or(StoreError::Corrupt("match_method"))?,
                 candidates: json(&self.match_candidates, "match_candidates")?,
             },
+        })
+    }
+}
+
+/// The row with the columns that no projection fills.
+#[derive(Queryable, QueryableByName, Selectable)]
+#[diesel(table_name = schema::interactions)]
+pub(crate) struct StoredRow {
+    #[diesel(embed)]
+    projected: InteractionRow,
+    created_at: Time,
+    updated_at: Time,
+    vanished: bool,
+}
+
+impl StoredRow {
+    pub(crate) fn into_stored(self) -> Result<StoredInteraction, StoreError> {
+        Ok(StoredInteraction {
+            interaction: self.projected.into_interaction()?,
+            created_at: self.created_at.0,
+            updated_at: self.updated_at.0,
+            vanished: self.vanished,
         })
     }
 }

@@ -91,6 +91,7 @@ diesel::table! {
         match_method -> Text,
         match_candidates -> Text,
         spam -> Bool,
+        vanished -> Bool,
     }
 }
 
@@ -215,3 +216,4 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(contacts, contact_phones);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_calls);
+diesel::allow_tables_to_appear_in_same_query!(interactions, contacts);

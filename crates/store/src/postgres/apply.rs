@@ -88,16 +88,25 @@ pub(super) enum Locking {
     Write,
 }
 
-/// The rows of some calls, with the columns of [`InteractionRow`].
-pub(super) const SELECT_INTERACTIONS: &str = "
-    select
-        id, direction, lead_id, customer_id, notes, outcome, call_duration_seconds, call_recording_url,
-        call_from_number, call_sid, scheduled_at, completed_at, call_to_number, tracking_number, source,
-        medium, campaign, keywords, landing_page_url, gclid, utm_source, utm_medium, utm_campaign,
-        utm_term, utm_content, transcription, call_summary, tags::text as tags, lead_status, value,
-        first_call, agent_email, company_id, customer_name, match_method,
-        match_candidates::text as match_candidates, spam
-    from trunkline.interactions where call_sid = any({})";
+/// The columns of [`InteractionRow`].
+macro_rules! interaction_columns {
+    () => {
+        "id, interactions.direction, lead_id, customer_id, notes, interactions.outcome, call_duration_seconds,
+         call_recording_url, call_from_number, call_sid, scheduled_at, completed_at, call_to_number,
+         tracking_number, source, medium, campaign, keywords, landing_page_url, gclid, utm_source, utm_medium,
+         utm_campaign, utm_term, utm_content, transcription, call_summary, tags::text as tags, lead_status, value,
+         first_call, agent_email, company_id, customer_name, match_method,
+         match_candidates::text as match_candidates, spam"
+    };
+}
+pub(super) use interaction_columns;
+
+/// The rows of some calls.
+pub(super) const SELECT_INTERACTIONS: &str = concat!(
+    "select ",
+    interaction_columns!(),
+    " from trunkline.interactions where call_sid = any({})"
+);
 
 /// Everything known of these calls. Those that were never heard of are not in the answer.
 pub(super) fn load<'a>(

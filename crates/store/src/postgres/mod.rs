@@ -11,6 +11,7 @@ mod link;
 mod pool;
 mod read;
 mod requests;
+mod search;
 mod statement;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@ mod dead_letters;
 mod imports;
 mod read;
 mod requests;
+mod search;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -12,6 +12,7 @@ pub(crate) mod decisions;
 pub(crate) mod imports;
 pub(crate) mod requests;
 pub(crate) mod rows;
+pub(crate) mod search;
 pub(crate) mod views;
 
 /// A migrated, empty database that only one test uses. It goes when the value is dropped.
@@ -139,6 +140,14 @@ macro_rules! run_suite_on {
                 a_report_that_is_late_changes_nothing
                 a_limit_of_zero_grants_nothing_and_of_one_one
                 what_is_older_than_a_day_is_forgotten
+            }
+            search {
+                calls_are_listed_latest_first_page_by_page
+                a_call_is_found_by_a_number_in_any_spelling_or_a_part_of_it
+                a_call_is_found_by_the_name_of_the_line_or_of_the_person
+                calls_are_found_by_time_outcome_and_direction
+                calls_are_found_by_whether_they_are_matched
+                hidden_calls_are_not_listed_but_found_by_their_id
             }
             views {
                 the_view_of_calls_hides_spam_and_what_vanished
