@@ -14,6 +14,7 @@ mod apply;
 mod digest;
 mod event;
 mod from_callrail;
+mod import_range;
 mod interaction;
 pub mod matching;
 mod notes;
@@ -32,6 +33,7 @@ pub use callrail::{CallId, CallType, CompanyId, Direction};
 pub use digest::Digest;
 pub use event::{CallEvent, DecodeError, EventKind, Origin, SCHEMA};
 pub use from_callrail::{Receipt, Unreadable, from_callrail};
+pub use import_range::{ImportRange, InvalidRange, MAX_DAYS_BACK, window_end};
 pub use interaction::{Interaction, Outcome, interaction_id};
 pub use matching::{
     Contact, ContactKind, ContactRef, Link, MatchMethod, MatchPreference, MatchRules, People,
