@@ -1,12 +1,14 @@
 //! The scaled shape: every service a process of its own, several of each, on a real RabbitMQ and PostgreSQL.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::Arc;
 
 use callrail_simulator::SimulatedAccount;
 use calls::AlertKind;
 use chrono::{DateTime, Utc};
 use fastrand::Rng;
+use futures_util::{StreamExt, stream};
 use queue::{Queue, QueueOptions};
 use store::{DatabaseUrl, Store};
 use test_servers::{Database, Proxy, Vhost};
@@ -114,6 +116,24 @@ async fn an_outage_of_database_and_pusher_longer_than_all_retries_costs_nothing(
     for ingest in ingests {
         ingest.kill().await;
     }
+}
+
+/// OpenSSL, which libpq uses, once took itself apart at the end while a pool was still opening connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_ends_well_while_connections_are_still_being_opened() {
+    const RUNS: usize = 60;
+    let database = Database::empty();
+    let trunkline = Installation::new().with("DATABASE_URL", database.url());
+    fs::write(
+        trunkline.folder().join("people.csv"),
+        "kind,id,name,owner_id,phone\n",
+    )
+    .unwrap();
+    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
+    let run = || trunkline.run(&["contacts", "import", "people.csv"]);
+    let runs = stream::iter((0..RUNS).map(|_| run())).buffer_unordered(6);
+    let codes: Vec<i32> = runs.map(|told| told.code).collect().await;
+    assert_eq!(codes, [0; RUNS]);
 }
 
 /// Two writers; and one notifier, with which the alerts of a call keep their order.
