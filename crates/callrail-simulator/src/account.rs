@@ -5,12 +5,16 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fastrand::Rng;
 
 use crate::body::{Company, Tracker};
-use crate::call::{Plot, SimulatedCall, play};
+use crate::call::{Plot, Scene, SimulatedCall, play};
 use crate::caller::{Callers, Person, hex};
 
 /// An invented `CallRail` account with one company.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulatedAccount {
+    /// `ACC` and 32 hexadecimal digits.
+    pub account_id: String,
+    /// What the API takes, 32 hexadecimal digits.
+    pub api_key: String,
     /// `COM` and 32 hexadecimal digits.
     pub company_id: String,
     /// 32 hexadecimal digits, used as the text they are.
@@ -22,9 +26,10 @@ pub struct SimulatedAccount {
     pub people: Vec<Person>,
     /// In the order of their start.
     pub calls: Vec<SimulatedCall>,
+    pub(crate) trackers: [Tracker; 3],
 }
 
-const BUSINESS_NUMBER: &str = "+14045550150";
+pub(crate) const BUSINESS_NUMBER: &str = "+14045550150";
 const TRACKING_NUMBERS: [&str; 3] = ["+14045550197", "+14045550198", "+14045550199"];
 
 /// Ten calls in a row hold these, in any order.
@@ -55,6 +60,18 @@ impl SimulatedAccount {
     /// The same arguments give the same account, bytes and all, as long as this crate is the same.
     /// Ten calls are enough to meet every outcome.
     pub fn generate(seed: u64, calls: usize, start: DateTime<Utc>) -> Self {
+        Self::invent(seed, calls, start, TimeDelta::seconds(4), true)
+    }
+
+    /// Invents an account with a past for the API to tell: calls that lie `every` apart, give or take a half, and
+    /// no webhooks.
+    ///
+    /// A call takes about a kilobyte; with its webhooks it takes twenty.
+    pub fn history(seed: u64, calls: usize, start: DateTime<Utc>, every: TimeDelta) -> Self {
+        Self::invent(seed, calls, start, every, false)
+    }
+
+    fn invent(seed: u64, calls: usize, start: DateTime<Utc>, every: TimeDelta, has_webhooks: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let company = Company {
             id: format!("COM{}", hex(&mut rng, 32)),
@@ -64,9 +81,15 @@ impl SimulatedAccount {
         let trackers = trackers(&mut rng);
         let own_numbers: Vec<&str> = TRACKING_NUMBERS.into_iter().chain([BUSINESS_NUMBER]).collect();
         let mut callers = Callers::invent(&mut rng, (calls / 4).clamp(16, 400), &own_numbers);
+        let scene = Scene {
+            company: &company,
+            trackers: &trackers,
+            has_webhooks,
+        };
 
         // CallRail's times have milliseconds, so what is expected has no more.
         let mut start = start.trunc_subsecs(3);
+        let half = (every.num_milliseconds() / 2).max(1);
         let mut mix = Vec::new();
         let mut played = Vec::with_capacity(calls);
         for _ in 0..calls {
@@ -79,24 +102,21 @@ impl SimulatedAccount {
                 }
                 _ => callers.stranger(&mut rng),
             };
-            let tracker = &trackers[rng.usize(0..trackers.len())];
-            played.push(play(
-                &mut rng,
-                (&company, tracker),
-                plot,
-                caller,
-                start,
-                callers.people(),
-            ));
-            start += TimeDelta::milliseconds(rng.i64(2_000..6_000));
+            played.push(play(&mut rng, &scene, plot, caller, start, callers.people()));
+            start += TimeDelta::milliseconds(rng.i64(half..3 * half));
         }
 
+        // From a sequence of their own: what else is drawn from a seed stays what it was.
+        let mut rng = Rng::with_seed(seed ^ 0xACC0);
         Self {
+            account_id: format!("ACC{}", hex(&mut rng, 32)),
+            api_key: hex(&mut rng, 32),
             company_id: company.id,
             signing_key,
             own_numbers: own_numbers.into_iter().map(str::to_owned).collect(),
             people: callers.into_people(),
             calls: played,
+            trackers,
         }
     }
 

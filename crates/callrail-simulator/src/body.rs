@@ -16,6 +16,7 @@ pub(crate) struct Company {
 }
 
 /// A tracking number and what `CallRail` attributes to it.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tracker {
     pub(crate) id: String,
     pub(crate) number: &'static str,
@@ -28,6 +29,7 @@ pub(crate) struct Tracker {
 }
 
 /// What never changes about a call once it is over.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Facts {
     pub(crate) call_sid: String,
     pub(crate) start: DateTime<Utc>,
@@ -44,7 +46,7 @@ pub(crate) struct Facts {
 }
 
 /// What is added to a call after it is over. Bodies are cumulative: each holds all of it so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Additions {
     pub(crate) transcription: Option<String>,
     /// Speaker, words, and the second at which they begin.
@@ -133,16 +135,16 @@ impl Tracker {
         if self.is_session { "Heating Repair" } else { "" }
     }
 
-    fn keywords(&self) -> &'static str {
+    pub(crate) fn keywords(&self) -> &'static str {
         if self.is_session { "furnace repair" } else { "" }
     }
 
-    fn utm_source(&self) -> &'static str {
+    pub(crate) fn utm_source(&self) -> &'static str {
         if self.medium == "cpc" { "google" } else { "" }
     }
 
     /// The text, for a tracker that follows visitors only.
-    fn of_session(&self, text: &'static str) -> &'static str {
+    pub(crate) fn of_session(&self, text: &'static str) -> &'static str {
         if self.is_session { text } else { "" }
     }
 }
@@ -179,17 +181,13 @@ impl Body {
     fn head(&mut self, tracker: &Tracker, facts: &Facts, course: &Course) {
         let caller = &facts.caller;
         let name = title_case(&caller.cnam);
-        let location = if caller.city.is_empty() {
-            String::new()
-        } else {
-            format!("{}, {}", caller.city, caller.state)
-        };
+        let location = caller.location();
         self.extend([
             ("answered", json!(course.answered)),
             ("call_type", json!(course.call_type)),
             ("company_id", json!(COMPANY_NUMBER)),
             ("company_name", json!(COMPANY_NAME)),
-            ("company_time_zone", json!("America/Chicago")),
+            ("company_time_zone", json!(COMPANY_TIME_ZONE)),
             ("created_at", json!(eastern(facts.created))),
             ("customer_city", json!(caller.city)),
             ("customer_country", json!(caller.country)),
@@ -242,13 +240,9 @@ impl Body {
         } else {
             ""
         };
-        let phrases: Vec<Value> = added
-            .phrases
-            .iter()
-            .map(|(speaker, phrase, start)| json!({ "speaker": speaker, "phrase": phrase, "start": start }))
-            .collect();
+        let phrases = added.phrases();
         let has_phrases = !phrases.is_empty();
-        let speakers = json!({ "agent": "46", "customer": "54" });
+        let speakers = speakers();
         self.extend([
             ("business_phone_number", json!(business_number)),
             (
@@ -305,10 +299,7 @@ impl Body {
 
     fn attribution(&mut self, tracker: &Tracker, facts: &Facts) {
         let touch = milestone(tracker, facts);
-        let timeline = format!(
-            "https://app.callrail.com/analytics/a/100200300/events/{}?event_id={}&event_type=call",
-            facts.caller.person_id, facts.call_sid
-        );
+        let timeline = timeline_url(facts);
         self.extend([
             ("device_type", json!(tracker.of_session("mobile"))),
             ("formatted_tracking_source", json!(tracker.source)),
@@ -316,10 +307,7 @@ impl Body {
             ("medium", json!(tracker.medium)),
             ("referring_url", json!(tracker.of_session(REFERRER))),
             ("landing_page_url", json!(tracker.of_session(LANDING_PAGE))),
-            (
-                "last_requested_url",
-                json!(tracker.of_session("https://www.example.com/contact")),
-            ),
+            ("last_requested_url", json!(tracker.of_session(LAST_PAGE))),
             ("referrer_domain", json!(tracker.of_session("google.com"))),
             ("utm_source", json!(tracker.utm_source())),
             ("utm_medium", json!(tracker.medium)),
@@ -331,7 +319,7 @@ impl Body {
             ("utmc", json!("")),
             ("utmv", json!("")),
             ("utmz", json!("")),
-            ("ga", json!(tracker.of_session("GA1.2.111111111.222222222"))),
+            ("ga", json!(tracker.of_session(GOOGLE_ANALYTICS))),
             ("gclid", json!(tracker.of_session("EXAMPLE"))),
             ("fbclid", json!("")),
             ("msclkid", json!("")),
@@ -393,17 +381,43 @@ impl Serialize for Body {
     }
 }
 
+/// The number of the account in the addresses of `CallRail`'s pages.
+pub(crate) const ACCOUNT_NUMBER: &str = "100200300";
 const COMPANY_NUMBER: u32 = 123_456_789;
-const COMPANY_NAME: &str = "Example Heating & Air";
-const REFERRER: &str = "https://www.google.com/";
-const LANDING_PAGE: &str = "https://www.example.com/heating?gclid=EXAMPLE&x=1";
+pub(crate) const COMPANY_NAME: &str = "Example Heating & Air";
+pub(crate) const COMPANY_TIME_ZONE: &str = "America/Chicago";
+pub(crate) const REFERRER: &str = "https://www.google.com/";
+pub(crate) const LANDING_PAGE: &str = "https://www.example.com/heating?gclid=EXAMPLE&x=1";
+pub(crate) const LAST_PAGE: &str = "https://www.example.com/contact";
+pub(crate) const GOOGLE_ANALYTICS: &str = "GA1.2.111111111.222222222";
+
+impl Additions {
+    pub(crate) fn phrases(&self) -> Vec<Value> {
+        self.phrases
+            .iter()
+            .map(|(speaker, phrase, start)| json!({ "speaker": speaker, "phrase": phrase, "start": start }))
+            .collect()
+    }
+}
+
+/// Who spoke for how many percent of a talk.
+pub(crate) fn speakers() -> Value {
+    json!({ "agent": "46", "customer": "54" })
+}
+
+pub(crate) fn timeline_url(facts: &Facts) -> String {
+    format!(
+        "https://app.callrail.com/analytics/a/{ACCOUNT_NUMBER}/events/{}?event_id={}&event_type=call",
+        facts.caller.person_id, facts.call_sid
+    )
+}
 
 /// The link that a webhook gives as `recording`; whoever has it can listen.
 pub(crate) fn recording_url(facts: &Facts) -> Option<String> {
     recording_link(facts, "recording/redirect")
 }
 
-fn recording_link(facts: &Facts, page: &str) -> Option<String> {
+pub(crate) fn recording_link(facts: &Facts, page: &str) -> Option<String> {
     let (_, key) = facts.recording.as_ref()?;
     Some(format!(
         "https://app.callrail.com/calls/{}/{page}?access_key={key}",
@@ -411,7 +425,7 @@ fn recording_link(facts: &Facts, page: &str) -> Option<String> {
     ))
 }
 
-fn milestone(tracker: &Tracker, facts: &Facts) -> Value {
+pub(crate) fn milestone(tracker: &Tracker, facts: &Facts) -> Value {
     let is_paid = tracker.medium == "cpc";
     let paid = |text: &'static str| is_paid.then_some(text);
     let landing = paid("https://www.example.com/heating?gclid=EXAMPLE");

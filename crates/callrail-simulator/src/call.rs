@@ -21,6 +21,11 @@ pub struct SimulatedCall {
     pub deliveries: Vec<SimulatedDelivery>,
     /// What a receiver should know once it has got them all.
     pub expected: ExpectedInteraction,
+    /// What the API tells of it, in the end.
+    pub(crate) facts: Facts,
+    pub(crate) added: Additions,
+    /// Which of the account's trackers it came by.
+    pub(crate) tracker: usize,
 }
 
 /// One webhook delivery.
@@ -89,19 +94,29 @@ const SENT_TWICE: u8 = 10;
 const MISSED_WITH_NOTE: u8 = 15;
 const OUTBOUND_UNANSWERED: u8 = 20;
 
+/// Where calls come in.
+pub(crate) struct Scene<'a> {
+    pub(crate) company: &'a Company,
+    pub(crate) trackers: &'a [Tracker],
+    /// Whether the bodies of webhooks are written, or the deliveries left out.
+    pub(crate) has_webhooks: bool,
+}
+
 /// Plays the call through, from the first ring to the last change.
 pub(crate) fn play(
     rng: &mut Rng,
-    (company, tracker): (&Company, &Tracker),
+    scene: &Scene,
     plot: Plot,
     caller: Caller,
     start: DateTime<Utc>,
     people: &[Person],
 ) -> SimulatedCall {
+    let index = rng.usize(0..scene.trackers.len());
+    let tracker = &scene.trackers[index];
     let facts = happen(rng, plot, caller, start);
     let mut script = Script {
         rng,
-        company,
+        scene,
         tracker,
         facts,
         added: Additions::default(),
@@ -112,12 +127,15 @@ pub(crate) fn play(
     let mut deliveries = script.sent;
     // Stable, so that two of the same moment stay in order.
     deliveries.sort_by_key(|delivery| delivery.after);
-    let expected = expected(&script.facts, tracker, script.added, people);
+    let expected = expected(&script.facts, tracker, &script.added, people);
     SimulatedCall {
-        call_sid: script.facts.call_sid,
+        call_sid: script.facts.call_sid.clone(),
         start,
         deliveries,
         expected,
+        facts: script.facts,
+        added: script.added,
+        tracker: index,
     }
 }
 
@@ -169,7 +187,7 @@ fn happen(rng: &mut Rng, plot: Plot, caller: Caller, start: DateTime<Utc>) -> Fa
 /// The deliveries of one call, in the making.
 struct Script<'a> {
     rng: &'a mut Rng,
-    company: &'a Company,
+    scene: &'a Scene<'a>,
     tracker: &'a Tracker,
     facts: Facts,
     /// What the next full body will hold.
@@ -242,12 +260,14 @@ impl Script<'_> {
             }
         }
 
-        let body = body::pre_call(self.company, self.tracker, &self.facts);
+        let body = |script: &Self| body::pre_call(script.scene.company, script.tracker, &script.facts);
         self.send(WebhookKind::PreCall, body, pre_call_at);
         if is_routed {
             // CallRail's own name for this webhook is `answered_call`, so it may well say so already.
             let is_answered = self.facts.answered && self.rng.u8(0..3) == 0;
-            let body = body::routing_complete(self.company, self.tracker, &self.facts, is_answered);
+            let body = |script: &Self| {
+                body::routing_complete(script.scene.company, script.tracker, &script.facts, is_answered)
+            };
             self.send(WebhookKind::RoutingComplete, body, routed_at);
         }
     }
@@ -269,18 +289,31 @@ impl Script<'_> {
 
     /// Sends the call as it stands by now, and says when the next one may follow.
     fn send_full(&mut self, kind: WebhookKind, at: u64, changes: Option<&[&str]>) -> u64 {
-        let body = body::full(self.company, self.tracker, &self.facts, &self.added, changes);
+        let body = |script: &Self| {
+            body::full(
+                script.scene.company,
+                script.tracker,
+                &script.facts,
+                &script.added,
+                changes,
+            )
+        };
         self.send(kind, body, at);
         at + self.rng.u64(300..900)
     }
 
-    fn send(&mut self, kind: WebhookKind, body: Vec<u8>, at: u64) {
+    fn send(&mut self, kind: WebhookKind, body: impl FnOnce(&Self) -> Vec<u8>, at: u64) {
+        // Drawn in any case: with webhooks or without, the same calls follow.
+        let is_sent_twice = chance(self.rng, SENT_TWICE);
+        if !self.scene.has_webhooks {
+            return;
+        }
         let delivery = SimulatedDelivery {
             kind,
-            body,
+            body: body(self),
             after: Duration::from_millis(at),
         };
-        if chance(self.rng, SENT_TWICE) {
+        if is_sent_twice {
             self.sent.push(delivery.clone());
         }
         self.sent.push(delivery);
@@ -289,7 +322,7 @@ impl Script<'_> {
 
 const TRANSCRIPT_CHANGES: &[&str] = &["transcription_text", "call_summary", "recording_duration"];
 
-fn expected(facts: &Facts, tracker: &Tracker, added: Additions, people: &[Person]) -> ExpectedInteraction {
+fn expected(facts: &Facts, tracker: &Tracker, added: &Additions, people: &[Person]) -> ExpectedInteraction {
     let customer = (!facts.caller.is_withheld).then(|| facts.caller.number.clone());
     let outcome = match (facts.answered, facts.voicemail) {
         (true, _) => "completed",
@@ -319,7 +352,7 @@ fn expected(facts: &Facts, tracker: &Tracker, added: Additions, people: &[Person
         first_call: facts.caller.prior_calls == 0,
         source: tracker.source,
         recording_url: body::recording_url(facts),
-        transcription: added.transcription,
+        transcription: added.transcription.clone(),
         call_summary: added.summary.map(str::to_owned),
         tags: added.tags.iter().map(|&tag| tag.to_owned()).collect(),
         note: added.note.map(str::to_owned),

@@ -24,7 +24,7 @@ pub struct Person {
 }
 
 /// What `CallRail` knows of one outside number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Caller {
     /// E.164, or what stands there for a withheld number.
     pub(crate) number: String,
@@ -39,6 +39,17 @@ pub(crate) struct Caller {
     /// Calls before this one, in both directions.
     pub(crate) prior_calls: u32,
     pub(crate) is_withheld: bool,
+}
+
+impl Caller {
+    /// `Atlanta, GA`; empty for a withheld number.
+    pub(crate) fn location(&self) -> String {
+        if self.city.is_empty() {
+            String::new()
+        } else {
+            format!("{}, {}", self.city, self.state)
+        }
+    }
 }
 
 /// Everybody who may be at the other end.

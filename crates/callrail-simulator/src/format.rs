@@ -1,6 +1,8 @@
 //! How `CallRail` writes numbers, names, durations and times.
 
-use chrono::{DateTime, Datelike, FixedOffset, NaiveDate, SecondsFormat, TimeDelta, Utc, Weekday};
+use chrono::{
+    DateTime, Datelike, FixedOffset, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc, Weekday,
+};
 
 use crate::caller::national_parts;
 
@@ -52,7 +54,7 @@ pub(crate) fn title_case(name: &str) -> String {
 /// Every time carries the offset of US Eastern time, whatever the company's time zone (docs/callrail.md,
 /// "Time zones").
 pub(crate) fn eastern(time: DateTime<Utc>) -> String {
-    let hours = if is_eastern_summer_time(time) { -4 } else { -5 };
+    let hours = american_offset(time, EASTERN);
     match FixedOffset::east_opt(hours * 3_600) {
         Some(offset) => time
             .with_timezone(&offset)
@@ -61,16 +63,29 @@ pub(crate) fn eastern(time: DateTime<Utc>) -> String {
     }
 }
 
-/// From 02:00 of the second Sunday in March to 02:00 of the first Sunday in November, local time (15 U.S.C.
-/// 260a).
-fn is_eastern_summer_time(time: DateTime<Utc>) -> bool {
-    let at = |month, sunday, utc_hour| {
+/// Standard time of the US east coast, in hours east of UTC.
+pub(crate) const EASTERN: i32 = -5;
+
+/// The time in UTC of a clock that goes by this standard time, and by summer time in summer.
+pub(crate) fn american_to_utc(local: NaiveDateTime, standard: i32) -> DateTime<Utc> {
+    let in_summer = local.and_utc() - TimeDelta::hours(i64::from(standard) + 1);
+    if american_offset(in_summer, standard) > standard {
+        in_summer
+    } else {
+        local.and_utc() - TimeDelta::hours(i64::from(standard))
+    }
+}
+
+/// Hours east of UTC where this is the standard time, in summer an hour more: from 02:00 of the second Sunday in
+/// March to 02:00 of the first Sunday in November, local time (15 U.S.C. 260a).
+pub(crate) fn american_offset(time: DateTime<Utc>, standard: i32) -> i32 {
+    let at = |month, sunday, utc_hour: i32| {
         let day = NaiveDate::from_weekday_of_month_opt(time.year(), month, Weekday::Sun, sunday)?;
-        Some(day.and_hms_opt(0, 0, 0)?.and_utc() + TimeDelta::hours(utc_hour))
+        Some(day.and_hms_opt(0, 0, 0)?.and_utc() + TimeDelta::hours(i64::from(utc_hour)))
     };
-    match (at(3, 2, 7), at(11, 1, 6)) {
-        (Some(begin), Some(end)) => (begin..end).contains(&time),
-        _ => false,
+    match (at(3, 2, 2 - standard), at(11, 1, 1 - standard)) {
+        (Some(begin), Some(end)) if (begin..end).contains(&time) => standard + 1,
+        _ => standard,
     }
 }
 
@@ -87,6 +102,14 @@ mod tests {
         assert_eq!(at("2026-03-08T07:00:00Z"), "2026-03-08T03:00:00.000-04:00");
         assert_eq!(at("2026-11-01T05:59:59Z"), "2026-11-01T01:59:59.000-04:00");
         assert_eq!(at("2026-11-01T06:00:00Z"), "2026-11-01T01:00:00.000-05:00");
+    }
+
+    #[test]
+    fn local_times_become_utc_in_winter_and_summer() {
+        let utc = |local: &str, standard| american_to_utc(local.parse().unwrap(), standard).to_rfc3339();
+        assert_eq!(utc("2026-11-20T00:00:00", EASTERN), "2026-11-20T05:00:00+00:00");
+        assert_eq!(utc("2026-07-04T00:00:00", EASTERN), "2026-07-04T04:00:00+00:00");
+        assert_eq!(utc("2026-07-04T00:00:00", -6), "2026-07-04T05:00:00+00:00");
     }
 
     #[test]

@@ -1,8 +1,4 @@
-//! What the simulated account promises to those who test with it.
-#![allow(
-    clippy::unwrap_used,
-    reason = "clippy takes the functions shared by the tests for no tests"
-)]
+//! The account and its webhooks.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
