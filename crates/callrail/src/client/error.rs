@@ -183,7 +183,8 @@ impl Said {
         };
         let mut said = String::new();
         for word in text.split_whitespace() {
-            let word = if is_plain(word) && word != secret {
+            let is_secret = !secret.is_empty() && word.contains(secret);
+            let word = if is_plain(word) && !is_secret {
                 word
             } else if said.ends_with('…') {
                 continue;
@@ -259,7 +260,7 @@ mod tests {
             "Call … of … is invalid"
         );
         assert_eq!(said("Jane Doe, jane@example.com: unknown"), "… unknown");
-        assert_eq!(said("the key hushhush is wrong"), "the key … is wrong");
+        assert_eq!(said("the key (hushhush), is wrong"), "the key … is wrong");
         assert_eq!(said("see https://example.com/x?access_key=abc"), "see …");
         assert_eq!(said(&"a".repeat(41)), "…");
     }

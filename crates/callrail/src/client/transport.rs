@@ -109,6 +109,8 @@ impl Client {
 
     async fn try_once(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Answer, ApiError> {
         let shared = &self.shared;
+        // The key is read after that, since permission may be long in coming.
+        shared.budget.permit().await?;
         let secret = shared.credential.secret().await?;
         // A secret is printable ASCII, of which a header may be made.
         let authorization = shared
@@ -127,7 +129,6 @@ impl Client {
                 .body(body.to_string());
         }
 
-        shared.budget.permit().await?;
         let response = request.send().await.map_err(no_answer)?;
         let usage = Usage::of_headers(response.headers());
         if !usage.is_unknown() {
