@@ -60,18 +60,18 @@ impl SimulatedAccount {
     /// The same arguments give the same account, bytes and all, as long as this crate is the same.
     /// Ten calls are enough to meet every outcome.
     pub fn generate(seed: u64, calls: usize, start: DateTime<Utc>) -> Self {
-        Self::invent(seed, calls, start, TimeDelta::seconds(4), true)
+        Self::invent(seed, calls, start, None)
     }
 
-    /// Invents an account with a past for the API to tell: calls that lie `every` apart, give or take a half, and
-    /// no webhooks.
+    /// Invents an account with a past for the API to tell: one call in each `every` from `start` on, and no
+    /// webhooks. People and calls are those that [`Self::generate`] makes of the seed.
     ///
     /// A call takes about a kilobyte; with its webhooks it takes twenty.
     pub fn history(seed: u64, calls: usize, start: DateTime<Utc>, every: TimeDelta) -> Self {
-        Self::invent(seed, calls, start, every, false)
+        Self::invent(seed, calls, start, Some(every))
     }
 
-    fn invent(seed: u64, calls: usize, start: DateTime<Utc>, every: TimeDelta, has_webhooks: bool) -> Self {
+    fn invent(seed: u64, calls: usize, start: DateTime<Utc>, every: Option<TimeDelta>) -> Self {
         let mut rng = Rng::with_seed(seed);
         let company = Company {
             id: format!("COM{}", hex(&mut rng, 32)),
@@ -84,15 +84,15 @@ impl SimulatedAccount {
         let scene = Scene {
             company: &company,
             trackers: &trackers,
-            has_webhooks,
+            has_webhooks: every.is_none(),
         };
 
         // CallRail's times have milliseconds, so what is expected has no more.
-        let mut start = start.trunc_subsecs(3);
-        let half = (every.num_milliseconds() / 2).max(1);
+        let first = start.trunc_subsecs(3);
+        let mut start = first;
         let mut mix = Vec::new();
         let mut played = Vec::with_capacity(calls);
-        for _ in 0..calls {
+        for next in (1..).take(calls) {
             let plot = next_plot(&mut rng, &mut mix);
             let caller = match (plot, rng.u8(0..100)) {
                 (Plot::Outbound, 0..KNOWN_OUTBOUND) | (_, 0..KNOWN) => callers.known(&mut rng),
@@ -103,7 +103,11 @@ impl SimulatedAccount {
                 _ => callers.stranger(&mut rng),
             };
             played.push(play(&mut rng, &scene, plot, caller, start, callers.people()));
-            start += TimeDelta::milliseconds(rng.i64(half..3 * half));
+            let gap = rng.i64(2_000..6_000);
+            start = match every.map(|every| every.num_milliseconds()) {
+                None => start + TimeDelta::milliseconds(gap),
+                Some(every) => first + TimeDelta::milliseconds(every * next + every * (gap - 2_000) / 4_000),
+            };
         }
 
         // From a sequence of their own: what else is drawn from a seed stays what it was.

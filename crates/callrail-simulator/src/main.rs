@@ -17,7 +17,7 @@ struct Arguments {
     /// Other people and calls, with another number.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Over how many days the calls are spread, up to now. CallRail keeps 25 months.
+    /// Over how many days the calls are spread, up to now; CallRail tells of 25 months.
     #[arg(long, default_value_t = 30)]
     days: u32,
     /// Where it listens.
