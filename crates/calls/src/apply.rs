@@ -8,7 +8,7 @@ use crate::alert::{Occasion, OutgoingAlert};
 use crate::digest::Digest;
 use crate::event::CallEvent;
 use crate::interaction::Interaction;
-use crate::matching::{self, Link, MatchMethod, MatchRules, People};
+use crate::matching::{self, ContactRef, Link, MatchMethod, MatchRules, People};
 use crate::phone::Party;
 use crate::project::project;
 use crate::record::{Record, RecordedSnapshot};
@@ -144,6 +144,41 @@ pub fn link_again(
     let row = next_row(&state, people, rules).filter(|row| stored.as_ref() != Some(row));
     CallChanges {
         row,
+        seals,
+        ..CallChanges::default()
+    }
+}
+
+/// Links a call with a person of the CRM, or with nobody, by a person's decision: no event and no new contact changes
+/// that any more. A call without a row, or whose link was erased, stays as it is.
+pub fn link_by_hand(
+    mut state: CallState,
+    contact: Option<&ContactRef>,
+    by: &str,
+    now: DateTime<Utc>,
+) -> CallChanges {
+    let stored = state.row.clone();
+    let mut seals = seal_what_people_wrote(&mut state, now);
+    let Some(row) = &mut state.row else {
+        return CallChanges::default();
+    };
+    if state.seals.is_open(Group::Link) {
+        state.seals.close(Group::Link, SealReason::Human);
+        seals.push(Seal {
+            group: Group::Link,
+            reason: SealReason::Human,
+            at: now,
+            by: by.to_owned(),
+        });
+    }
+    // Of what else was known nothing is lost: all who have the number stay candidates.
+    row.link = Link {
+        candidates: std::mem::take(&mut row.link.candidates),
+        ..Link::with(contact, MatchMethod::Human)
+    };
+    let row = next_row(&state, &People::default(), &MatchRules::default());
+    CallChanges {
+        row: row.filter(|row| stored.as_ref() != Some(row)),
         seals,
         ..CallChanges::default()
     }

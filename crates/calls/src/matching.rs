@@ -173,6 +173,17 @@ impl Link {
         }
     }
 
+    /// Linked with this person, or with nobody; nobody else comes into question.
+    pub(crate) fn with(contact: Option<&ContactRef>, method: MatchMethod) -> Self {
+        let mut link = Self::none(method);
+        match contact.map(|contact| (contact.kind, contact.id.clone())) {
+            Some((ContactKind::Lead, id)) => link.lead_id = Some(id),
+            Some((ContactKind::Customer, id)) => link.customer_id = Some(id),
+            None => {}
+        }
+        link
+    }
+
     /// Whether the call is linked with somebody. Such a link is never moved by an event.
     pub fn is_set(&self) -> bool {
         self.lead_id.is_some() || self.customer_id.is_some()
@@ -218,11 +229,7 @@ pub fn link(customer: Option<&Party>, people: &People, rules: &MatchRules) -> Li
         }
         _ => MatchMethod::MostRecent,
     };
-    let mut link = Link::none(method);
-    match first.contact.kind {
-        ContactKind::Lead => link.lead_id = Some(first.contact.id.clone()),
-        ContactKind::Customer => link.customer_id = Some(first.contact.id.clone()),
-    }
+    let mut link = Link::with(Some(&first.contact), method);
     if several {
         link.candidates = candidates
             .iter()

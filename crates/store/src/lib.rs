@@ -171,6 +171,19 @@ impl Store {
         on!(self, database => database.seal(call_sid.clone(), seal))
     }
 
+    /// Links a call with one of the CRM's people, or with nobody (`None`), by the decision of `by`, a user's id. It is
+    /// sealed: no event and no new contact changes it, only another decision. Returns the row as it stands then;
+    /// `None` if the call has none. A call whose link was erased stays without one.
+    pub async fn link_interaction(
+        &self,
+        call_sid: &CallId,
+        contact: Option<ContactRef>,
+        by: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Interaction>, StoreError> {
+        on!(self, database => database.link_interaction(call_sid.clone(), contact, by.to_owned(), now))
+    }
+
     /// Mirrors contacts, and links the calls that could not be linked without them.
     pub async fn save_contacts(
         &self,

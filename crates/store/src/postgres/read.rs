@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use calls::{CallId, Interaction, Seal};
+use calls::{CallId, ContactRef, Interaction, Seal};
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::Postgres;
-use super::apply::{Locking, SELECT_INTERACTIONS, load};
+use super::apply::{Locking, SELECT_INTERACTIONS, load, save};
 use super::statement::Statement;
+use crate::batch::CallWork;
 use crate::columns::SqlTime;
 use crate::rows::{InteractionRow, SealRow};
 use crate::{CallHistory, StoreError};
@@ -106,6 +108,32 @@ impl Postgres {
             .bind::<Text, _>(row.sealed_by)
             .execute(connection)?;
             Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn link_interaction(
+        &self,
+        call_sid: CallId,
+        contact: Option<ContactRef>,
+        by: String,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Interaction>, StoreError> {
+        let now = now.trunc_subsecs(6);
+        Self::write(&self.rings, move |connection| {
+            let mut states = load(connection, std::iter::once(&call_sid), Locking::Write)?;
+            let Some(state) = states.remove(&call_sid) else {
+                return Ok(None);
+            };
+            let stored = state.row.clone();
+            let work = CallWork {
+                call_sid: call_sid.clone(),
+                had_row: stored.is_some(),
+                snapshots: Vec::new(),
+                changes: calls::link_by_hand(state, contact.as_ref(), &by, now),
+            };
+            save(connection, std::slice::from_ref(&work), now)?;
+            Ok(work.changes.row.or(stored))
         })
         .await
     }

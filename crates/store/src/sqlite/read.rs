@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use calls::{CallId, Interaction, Seal};
+use calls::{CallId, ContactRef, Interaction, Seal};
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
 use super::Sqlite;
-use super::apply::load;
+use super::apply::{load, save_call};
 use crate::rows::{InteractionRow, SealRow};
 use crate::schema::{calls as call_table, interactions, seals};
 use crate::{CallHistory, StoreError};
@@ -91,6 +92,26 @@ impl Sqlite {
                 .values(&row)
                 .execute(connection)?;
             Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn link_interaction(
+        &self,
+        call_sid: CallId,
+        contact: Option<ContactRef>,
+        by: String,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Interaction>, StoreError> {
+        let now = now.trunc_subsecs(6);
+        self.write(move |connection| {
+            let Some(state) = load(connection, std::iter::once(&call_sid))?.remove(&call_sid) else {
+                return Ok(None);
+            };
+            let stored = state.row.clone();
+            let changes = calls::link_by_hand(state, contact.as_ref(), &by, now);
+            save_call(connection, &call_sid, &changes, stored.is_some(), now)?;
+            Ok(changes.row.or(stored))
         })
         .await
     }

@@ -1,11 +1,13 @@
 //! What people decide stands: what the CRM writes into our table, and what is sealed by a rule.
 
-use calls::{Group, Link, MatchMethod, MatchRules, Seal, SealReason};
+use calls::{ContactKind, ContactRef, Group, Interaction, Link, MatchMethod, MatchRules, Seal, SealReason};
 use serde_json::json;
 use store::{Store, StoreError};
 
 use super::Database;
-use crate::samples::{CALLER, apply, at, call_id, customer, post_call, row, tagged, transcribed};
+use crate::samples::{
+    CALLER, apply, at, call_id, customer, lead, post_call, pre_call, row, tagged, transcribed,
+};
 
 fn seal(group: Group, reason: SealReason) -> Seal {
     Seal {
@@ -88,6 +90,98 @@ pub(crate) async fn a_customer_that_the_crm_takes_away_stays_away<D: Database>()
     apply(store, [tagged(1), transcribed(1)], at(401)).await;
 
     assert_eq!(row(store, 1).await.unwrap().link, Link::none(MatchMethod::Human));
+}
+
+async fn decide(store: &Store, n: usize, lead_id: Option<&str>, seconds: i64) -> Option<Interaction> {
+    let contact = lead_id.map(|id| ContactRef {
+        kind: ContactKind::Lead,
+        id: id.to_owned(),
+    });
+    store
+        .link_interaction(&call_id(n), contact, "user-5", at(seconds))
+        .await
+        .unwrap()
+}
+
+async fn save_contacts(store: &Store, contacts: Vec<store::ContactWithPhones>) {
+    store
+        .save_contacts(contacts, &MatchRules::default(), at(0))
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn a_link_that_somebody_decides_stands_until_the_next_decision<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    save_contacts(store, vec![customer("7", &[CALLER]), lead("8", &[CALLER])]).await;
+    apply(store, [post_call(1)], at(201)).await;
+    let candidates = row(store, 1).await.unwrap().link.candidates;
+    assert_eq!(candidates.len(), 2);
+    // What the CRM has written meanwhile is not lost.
+    database
+        .execute("update interactions set notes = 'Call back!'")
+        .await;
+
+    let linked = decide(store, 1, Some("8"), 250).await.unwrap();
+    let by_hand = Link {
+        lead_id: Some("8".to_owned()),
+        candidates,
+        ..Link::none(MatchMethod::Human)
+    };
+    assert_eq!(linked.link, by_hand);
+    assert_eq!(row(store, 1).await, Some(linked));
+    assert_eq!(
+        database.time("select updated_at from interactions").await,
+        Some(at(250))
+    );
+
+    apply(store, [tagged(1), transcribed(1)], at(401)).await;
+    let after = row(store, 1).await.unwrap();
+    assert_eq!(
+        (after.link, after.notes.as_str()),
+        (by_hand.clone(), "Call back!")
+    );
+    let sealed = decisions(store, 1).await;
+    let by: Vec<(Group, &str)> = sealed.iter().map(|seal| (seal.group, seal.by.as_str())).collect();
+    assert_eq!(by.len(), 2, "{by:?}");
+    assert!(by.contains(&(Group::Link, "user-5")) && by.contains(&(Group::Notes, "crm")));
+
+    // The same once more changes nothing, another one does.
+    assert_eq!(decide(store, 1, Some("8"), 450).await.unwrap().link, by_hand);
+    assert_eq!(
+        database.time("select updated_at from interactions").await,
+        Some(at(401))
+    );
+    let moved = decide(store, 1, Some("9"), 460).await.unwrap();
+    assert_eq!(moved.link.lead_id.as_deref(), Some("9"));
+    assert_eq!(row(store, 1).await, Some(moved));
+}
+
+pub(crate) async fn a_decision_for_nobody_keeps_new_contacts_out<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    apply(store, [post_call(1)], at(201)).await;
+    let nobody = decide(store, 1, None, 250).await.unwrap();
+    assert_eq!(nobody.link, Link::none(MatchMethod::Human));
+    save_contacts(store, vec![customer("7", &[CALLER])]).await;
+    apply(store, [tagged(1)], at(301)).await;
+    assert_eq!(row(store, 1).await.unwrap().link, nobody.link);
+}
+
+pub(crate) async fn a_call_without_a_row_or_whose_link_was_erased_is_linked_with_nobody<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    apply(store, [pre_call(1), post_call(2)], at(201)).await;
+    assert_eq!(decide(store, 1, Some("8"), 250).await, None);
+    assert_eq!(decide(store, 3, Some("8"), 250).await, None);
+    assert_eq!(decisions(store, 1).await, []);
+    store
+        .seal(&call_id(2), seal(Group::Link, SealReason::Erasure))
+        .await
+        .unwrap();
+    let erased = decide(store, 2, Some("8"), 260).await.unwrap();
+    assert!(!erased.link.is_set());
+    assert_eq!(row(store, 2).await, Some(erased));
 }
 
 pub(crate) async fn other_columns_that_the_crm_writes_are_ours<D: Database>() {

@@ -95,6 +95,9 @@ macro_rules! run_suite_on {
                 notes_that_the_crm_writes_stand
                 a_lead_that_the_crm_writes_stands
                 a_customer_that_the_crm_takes_away_stays_away
+                a_link_that_somebody_decides_stands_until_the_next_decision
+                a_decision_for_nobody_keeps_new_contacts_out
+                a_call_without_a_row_or_whose_link_was_erased_is_linked_with_nobody
                 other_columns_that_the_crm_writes_are_ours
                 a_row_that_the_crm_deletes_comes_back_with_the_next_event
                 a_group_sealed_by_retention_is_blank_from_the_next_event_on
