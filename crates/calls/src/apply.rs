@@ -27,6 +27,8 @@ pub struct CallState {
     pub row: Option<Interaction>,
     /// What we last wrote of what the CRM may write too.
     pub written: Option<Written>,
+    /// CallRail must be asked which of two states is the newer.
+    pub reread: bool,
 }
 
 impl CallState {
@@ -38,6 +40,7 @@ impl CallState {
             seals: Seals::default(),
             row: None,
             written: None,
+            reread: false,
         }
     }
 }
@@ -76,8 +79,9 @@ pub struct CallChanges {
     pub seals: Vec<Seal>,
     /// To be inserted unless their ids are there.
     pub alerts: Vec<OutgoingAlert>,
-    /// Receipt does not prove which of two states is the newer: the reconciler must ask CallRail.
-    pub reread: bool,
+    /// Whether receipt leaves in doubt which of two states is the newer, so that the reconciler must ask CallRail, when
+    /// that is another answer than before: an import settles it.
+    pub reread: Option<bool>,
 }
 
 /// Works out what `events`, all of this call and in the order of their queue, change.
@@ -126,7 +130,10 @@ pub fn apply(
         .iter()
         .filter_map(|digest| state.record.get(digest).cloned())
         .collect();
-    changes.reread = !changes.snapshots.is_empty() && state.record.is_order_in_doubt();
+    if !changes.snapshots.is_empty() {
+        let reread = state.record.is_order_in_doubt();
+        changes.reread = (reread != state.reread).then_some(reread);
+    }
     changes.row = state.row.filter(|row| stored.as_ref() != Some(row));
     changes
 }

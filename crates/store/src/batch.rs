@@ -132,6 +132,7 @@ pub(crate) fn assemble(
         states.insert(
             call_sid.clone(),
             CallState {
+                reread: call.reread,
                 written: call.into_written(),
                 ..CallState::new(call_sid)
             },

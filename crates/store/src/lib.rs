@@ -184,6 +184,29 @@ impl Store {
         on!(self, database => database.link_interaction(call_sid.clone(), contact, by.to_owned(), now))
     }
 
+    /// Calls of which receipt does not prove which of two states is the newer, oldest first. Once an import that was
+    /// read after both is applied, the call is not among them any more.
+    pub async fn calls_to_reread(&self, limit: u32) -> Result<Vec<CallId>, StoreError> {
+        on!(self, database => database.calls_to_reread(limit))
+    }
+
+    /// Notes that CallRail cannot tell which state of these calls is the newer: it does not know them any more. News
+    /// of such a call ask again, if they leave it in doubt.
+    pub async fn mark_reread_done(&self, call_sids: Vec<CallId>) -> Result<(), StoreError> {
+        on!(self, database => database.mark_reread_done(call_sids))
+    }
+
+    /// Hides calls that are gone from CallRail, or shows them again. Returns how many rows were changed; a call that
+    /// has none is not hidden by this when it gets one.
+    pub async fn set_vanished(
+        &self,
+        call_sids: Vec<CallId>,
+        vanished: bool,
+        now: DateTime<Utc>,
+    ) -> Result<usize, StoreError> {
+        on!(self, database => database.set_vanished(call_sids, vanished, now))
+    }
+
     /// Mirrors contacts, and links the calls that could not be linked without them.
     pub async fn save_contacts(
         &self,

@@ -221,6 +221,7 @@ impl Database {
         for snapshot in &changes.snapshots {
             self.state.record.add(snapshot.clone());
         }
+        self.state.reread = changes.reread.unwrap_or(self.state.reread);
         for seal in &changes.seals {
             self.state.seals.close(seal.group, seal.reason);
             self.seals.push(seal.clone());
@@ -243,7 +244,7 @@ pub(crate) fn is_empty(changes: &CallChanges) -> bool {
         && changes.row.is_none()
         && changes.seals.is_empty()
         && changes.alerts.is_empty()
-        && !changes.reread
+        && changes.reread.is_none()
 }
 
 /// Phrases of a conversation as CallRail writes them.

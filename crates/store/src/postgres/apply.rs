@@ -324,7 +324,7 @@ const UPSERT_INTERACTIONS: &str = "
 fn save_marks(connection: &mut PgConnection, work: &[CallWork]) -> Result<(), StoreError> {
     let marked: Vec<&CallWork> = work
         .iter()
-        .filter(|call| call.changes.reread || call.changes.row.is_some())
+        .filter(|call| call.changes.reread.is_some() || call.changes.row.is_some())
         .collect();
     if marked.is_empty() {
         return Ok(());
@@ -342,7 +342,7 @@ fn save_marks(connection: &mut PgConnection, work: &[CallWork]) -> Result<(), St
         .map(|written| written.as_ref()?.customer_id.as_deref());
     Statement::new(
         "update trunkline.calls set
-             reread = calls.reread or new.reread,
+             reread = coalesce(new.reread, calls.reread),
              written_notes = case when has_row then new.written_notes else calls.written_notes end,
              written_lead_id = case when has_row then new.written_lead_id else calls.written_lead_id end,
              written_customer_id =
@@ -352,7 +352,7 @@ fn save_marks(connection: &mut PgConnection, work: &[CallWork]) -> Result<(), St
          where calls.call_sid = new.call_sid",
     )
     .texts(marked.iter().map(|call| call.call_sid.as_str()))
-    .bools(marked.iter().map(|call| call.changes.reread))
+    .column::<Nullable<Bool>, _>(marked.iter().map(|call| call.changes.reread))
     .bools(written.iter().map(Option::is_some))
     .column::<Nullable<Text>, _>(notes)
     .column::<Nullable<Text>, _>(lead_ids)

@@ -10,6 +10,7 @@ mod imports;
 mod link;
 mod pool;
 mod read;
+mod reconcile;
 mod requests;
 mod search;
 mod statement;

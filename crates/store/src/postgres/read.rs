@@ -25,11 +25,6 @@ impl Postgres {
     }
 
     pub(crate) async fn call(&self, call_sid: CallId) -> Result<Option<CallHistory>, StoreError> {
-        #[derive(QueryableByName)]
-        struct Call {
-            #[diesel(sql_type = diesel::sql_types::Bool)]
-            reread: bool,
-        }
         self.read(move |connection| {
             let Some(state) = load(connection, std::iter::once(&call_sid), Locking::None)?.remove(&call_sid)
             else {
@@ -46,16 +41,12 @@ impl Postgres {
                 .into_iter()
                 .map(SealRow::into_seal)
                 .collect::<Result<Vec<Seal>, _>>()?;
-            let call: Call = Statement::new("select reread from trunkline.calls where call_sid = {}")
-                .bind::<Text, _>(call_sid.as_str())
-                .get_result(connection)?;
-            let (record, seals, row) = (state.record, state.seals, state.row);
             Ok(Some(CallHistory {
-                record,
-                seals,
+                record: state.record,
+                seals: state.seals,
                 decisions,
-                row,
-                reread: call.reread,
+                row: state.row,
+                reread: state.reread,
             }))
         })
         .await

@@ -117,9 +117,9 @@ pub(super) fn save_call(
             .execute(connection)?;
     }
     let this_call = call_table::table.find(call_sid.as_str());
-    if changes.reread {
+    if let Some(reread) = changes.reread {
         diesel::update(this_call)
-            .set(call_table::reread.eq(true))
+            .set(call_table::reread.eq(reread))
             .execute(connection)?;
     }
     let Some(interaction) = &changes.row else {

@@ -6,6 +6,7 @@ mod contacts;
 mod dead_letters;
 mod imports;
 mod read;
+mod reconcile;
 mod requests;
 mod search;
 

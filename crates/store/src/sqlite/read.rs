@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use super::Sqlite;
 use super::apply::{load, save_call};
 use crate::rows::{InteractionRow, SealRow};
-use crate::schema::{calls as call_table, interactions, seals};
+use crate::schema::{interactions, seals};
 use crate::{CallHistory, StoreError};
 
 /// SQLite takes 32,766 values in a statement; this stays far below.
@@ -39,17 +39,12 @@ impl Sqlite {
                 .into_iter()
                 .map(SealRow::into_seal)
                 .collect::<Result<Vec<Seal>, _>>()?;
-            let reread = call_table::table
-                .find(sid)
-                .select(call_table::reread)
-                .first(connection)?;
-            let (record, seals, row) = (state.record, state.seals, state.row);
             Ok(Some(CallHistory {
-                record,
-                seals,
+                record: state.record,
+                seals: state.seals,
                 decisions,
-                row,
-                reread,
+                row: state.row,
+                reread: state.reread,
             }))
         })
         .await

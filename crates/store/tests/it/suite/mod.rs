@@ -10,6 +10,7 @@ pub(crate) mod convergence;
 pub(crate) mod dead_letters;
 pub(crate) mod decisions;
 pub(crate) mod imports;
+pub(crate) mod reconcile;
 pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod search;
@@ -132,6 +133,11 @@ macro_rules! run_suite_on {
                 an_event_of_a_run_that_nobody_knows_is_applied
                 pages_and_events_of_the_same_calls_do_not_hinder_each_other
                 a_run_that_is_forgotten_leaves_its_calls
+            }
+            reconcile {
+                a_call_in_doubt_is_read_again_until_an_import_settles_it
+                a_call_that_cannot_be_read_again_is_left_in_doubt
+                a_call_that_vanished_is_hidden_until_it_is_seen_again
             }
             requests {
                 no_window_of_many_simulated_days_holds_too_many

@@ -1,0 +1,1 @@
+drop index trunkline.calls_reread;
