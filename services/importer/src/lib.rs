@@ -1,0 +1,86 @@
+//! Reads past calls from CallRail's API and publishes them as the same events that webhooks become.
+//!
+//! Runs stand in the database, put there by the HTTP API, the command line or the reconciler. [`run`] works on one of
+//! them at a time, page by page: [`page`] turns a page into events, which are published before the page is noted as
+//! read. So an importer that is killed reads a page twice at most, and never leaves one out. Any number of importers
+//! may run: a run is leased by one of them.
+
+mod metrics;
+mod page;
+mod run;
+
+use std::time::Duration;
+
+use callrail::client::Client;
+use calls::Region;
+use chrono::{DateTime, Utc};
+use queue::Queue;
+use runtime::CancellationToken;
+use store::Store;
+use uuid::Uuid;
+
+pub use metrics::Metrics;
+
+/// How an importer behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The country of numbers that name none.
+    pub region: Region,
+    /// How often to look whether there is a run to work on.
+    pub look_every: Duration,
+    /// How long a run stays this importer's own after it was last heard of: an importer that is killed keeps its run
+    /// from the others for so long.
+    pub lease: Duration,
+    /// How many imported events of all runs may wait for the writers; the importer waits while there are more.
+    pub max_waiting: u64,
+    /// How long CallRail or the queue may be away before a run is given up.
+    pub patience: Duration,
+}
+
+impl Settings {
+    /// A look a second, a lease of 30 s, 4,000 events ahead of the writers, 10 minutes of patience.
+    pub fn new(region: Region) -> Self {
+        Self {
+            region,
+            look_every: Duration::from_secs(1),
+            lease: Duration::from_secs(30),
+            max_waiting: 4_000,
+            patience: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The service, ready to run.
+#[derive(Clone)]
+pub struct Importer {
+    /// Asks CallRail, within the account's budget.
+    pub client: Client,
+    /// The runs, and how far the writers are.
+    pub store: Store,
+    /// Where the events go.
+    pub queue: Queue,
+    /// How it behaves.
+    pub settings: Settings,
+    /// The current time.
+    pub clock: fn() -> DateTime<Utc>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Importer {
+    /// Works on whatever runs there are until `shutdown`; then gives the run under way back, for the next importer to go
+    /// on with.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let holder = Uuid::now_v7();
+        let mut looks = tokio::time::interval(self.settings.look_every);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            while !shutdown.is_cancelled() && self.work_on_one(holder, &shutdown).await {}
+        }
+    }
+}

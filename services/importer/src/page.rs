@@ -1,0 +1,170 @@
+//! From a page of CallRail's API to call events. Pure.
+
+use calls::{CallEvent, Digest, EventKind, Origin, Receipt, Region, Unreadable, from_callrail};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use store::{FailedCall, Import, ImportedCall};
+use uuid::Uuid;
+
+/// What was read of a page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// To be published.
+    pub(crate) events: Vec<CallEvent>,
+    /// To be noted: the same calls, and those that cannot be read.
+    pub(crate) calls: Vec<ImportedCall>,
+}
+
+impl Page {
+    /// Reads the objects of a page, which was asked for at `observed_at`. One that cannot be read costs only itself.
+    /// Calls outside of the run's range are left out: CallRail takes whole minutes only.
+    pub(crate) fn read(
+        objects: Vec<Value>,
+        run: &Import,
+        observed_at: DateTime<Utc>,
+        region: Region,
+    ) -> Self {
+        let mut page = Self {
+            events: Vec::with_capacity(objects.len()),
+            calls: Vec::with_capacity(objects.len()),
+        };
+        for object in objects {
+            let receipt = Receipt {
+                event_id: Uuid::now_v7(),
+                kind: EventKind::Import,
+                origin: Origin::Import,
+                observed_at,
+                import_id: Some(run.id),
+                company: run.company.clone(),
+            };
+            match event(object, receipt, region) {
+                Ok(event) if !is_in_range(&event, run) => {}
+                Ok(event) => {
+                    page.calls.push(ImportedCall::Queued(event.call.call_sid.clone()));
+                    page.events.push(event);
+                }
+                Err(failed) => page.calls.push(ImportedCall::Failed(failed)),
+            }
+        }
+        page
+    }
+}
+
+fn event(object: Value, receipt: Receipt, region: Region) -> Result<CallEvent, FailedCall> {
+    let name = name(&object);
+    let failed = |reason: String| FailedCall {
+        call_sid: name.clone(),
+        reason,
+    };
+    match object {
+        Value::Object(object) => {
+            from_callrail(object, receipt, region).map_err(|error| failed(reason(&error)))
+        }
+        _ => Err(failed("it is not an object".to_owned())),
+    }
+}
+
+/// What to call an object that may have no identifier that can be read: the same each time it is met.
+fn name(object: &Value) -> String {
+    let id = object.get("id").and_then(Value::as_str);
+    id.filter(|id| !id.is_empty())
+        .map_or_else(|| Digest::of(object).as_str().to_owned(), str::to_owned)
+}
+
+fn reason(error: &Unreadable) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn is_in_range(event: &CallEvent, run: &Import) -> bool {
+    let began = event.call.facts.started_at;
+    began.is_none_or(|began| (run.start..run.end).contains(&began))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use store::{ImportSource, ImportState};
+
+    use super::*;
+
+    fn run() -> Import {
+        let at = |text: &str| text.parse().unwrap();
+        Import {
+            id: Uuid::from_u128(7),
+            source: ImportSource::Api,
+            start: at("2026-11-01T00:00:00Z"),
+            end: at("2026-11-02T00:00:00Z"),
+            company: None,
+            state: ImportState::Running,
+            created_at: at("2026-11-24T00:00:00Z"),
+            started_at: None,
+            finished_at: None,
+            error: None,
+            cursor: None,
+            pages: 0,
+            requests: 0,
+        }
+    }
+
+    fn read(objects: Vec<Value>) -> Page {
+        let observed_at = "2026-11-24T00:00:00Z".parse().unwrap();
+        Page::read(objects, &run(), observed_at, Region::US)
+    }
+
+    fn call(id: &str, start: &str) -> Value {
+        json!({
+            "id": id, "start_time": start, "duration": 40, "answered": true, "voicemail": false,
+            "direction": "inbound", "customer_phone_number": "+14045550123", "recording": null, "note": null,
+        })
+    }
+
+    #[test]
+    fn one_object_that_cannot_be_read_costs_only_itself() {
+        let page = read(vec![
+            call("CAL1", "2026-11-01T10:00:00.000-05:00"),
+            json!("CAL2"),
+            call("CAL3", "soon"),
+            call("CAL4", "2026-11-01T11:00:00.000-05:00"),
+        ]);
+        let ids: Vec<_> = page
+            .events
+            .iter()
+            .map(|event| event.call.call_sid.as_str())
+            .collect();
+        assert_eq!(ids, ["CAL1", "CAL4"]);
+        assert!(page.events.iter().all(|event| event.import_id == Some(run().id)));
+        let failed: Vec<_> = page
+            .calls
+            .iter()
+            .filter_map(|call| match call {
+                ImportedCall::Failed(failed) => Some(failed.reason.as_str()),
+                ImportedCall::Queued(_) => None,
+            })
+            .collect();
+        assert_eq!(page.calls.len(), 4);
+        assert_eq!(failed.len(), 2, "{failed:?}");
+    }
+
+    #[test]
+    fn what_has_no_identifier_has_the_same_name_each_time() {
+        let names = || match &read(vec![json!({"duration": 4})]).calls[..] {
+            [ImportedCall::Failed(failed)] => failed.call_sid.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(names(), names());
+    }
+
+    #[test]
+    fn a_call_of_a_minute_too_early_is_left_out() {
+        let page = read(vec![
+            call("CAL1", "2026-10-31T23:59:59Z"),
+            call("CAL2", "2026-11-01T00:00:00Z"),
+            call("CAL3", "2026-11-02T00:00:00Z"),
+        ]);
+        assert_eq!(page.events.len(), 1);
+        assert_eq!(page.calls.len(), 1);
+    }
+}

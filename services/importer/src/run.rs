@@ -1,0 +1,264 @@
+//! One import run: leased, read window by window and page by page, and ended.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use callrail::client::{ApiError, BudgetError, CallPage, CallQuery, Cursor};
+use calls::{CallEvent, window_end};
+use chrono::TimeDelta;
+use queue::{Message, QueueError, QueueName};
+use runtime::CancellationToken;
+use store::{Import, ImportCursor, ImportLease, ImportedPage, StoreError};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::Importer;
+use crate::page::Page;
+
+/// How long to wait before what failed is tried again: doubling from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often to look whether the writers have caught up.
+const CATCHING_UP: Duration = Duration::from_millis(100);
+
+/// Why the work on a run ended before its end.
+enum Stopped {
+    /// The run is somebody else's by now, was cancelled, or stays for later: there is nothing to note.
+    Left,
+    /// It cannot be done; the text is for people.
+    GivenUp(String),
+}
+
+impl From<StoreError> for Stopped {
+    /// The database is away: whoever leases the run next goes on with it.
+    fn from(error: StoreError) -> Self {
+        tracing::error!(
+            error = &error as &dyn Error,
+            "cannot go on with an import: the database is away"
+        );
+        Self::Left
+    }
+}
+
+impl Importer {
+    /// Works on the oldest run that nobody works on, to its end; whether there was one.
+    pub(crate) async fn work_on_one(&self, holder: Uuid, shutdown: &CancellationToken) -> bool {
+        let leased = self
+            .store
+            .lease_import(holder, (self.clock)(), self.lease())
+            .await;
+        let run = match leased {
+            Ok(Some(run)) => run,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn Error, "cannot look for imports");
+                return false;
+            }
+        };
+        tracing::info!(import.id = %run.id, source = run.source.as_str(), "working on an import");
+        let outcome = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Err(Stopped::Left),
+            lost = self.keep(run.id, holder) => Err(lost),
+            read = self.read(&run, holder) => read,
+        };
+        let noted = match outcome {
+            Ok(()) => self.store.finish_import(run.id, holder, (self.clock)()).await,
+            Err(Stopped::GivenUp(reason)) => {
+                tracing::error!(import.id = %run.id, reason, "gave an import up");
+                self.store
+                    .fail_import(run.id, holder, &reason, (self.clock)())
+                    .await
+            }
+            // A lease of zero: the next importer need not wait for it to run out.
+            Err(Stopped::Left) => {
+                self.store
+                    .renew_import(run.id, holder, (self.clock)(), TimeDelta::zero())
+                    .await
+            }
+        };
+        if let Err(error) = noted {
+            tracing::error!(import.id = %run.id, error = &error as &dyn Error, "cannot note how an import ended");
+            return false;
+        }
+        tracing::info!(import.id = %run.id, "left an import");
+        !shutdown.is_cancelled()
+    }
+
+    /// Renews the lease for as long as the run is ours. Requests may have to wait for the budget for hours.
+    async fn keep(&self, run: Uuid, holder: Uuid) -> Stopped {
+        loop {
+            sleep(self.settings.lease / 3).await;
+            let renewed = self
+                .store
+                .renew_import(run, holder, (self.clock)(), self.lease())
+                .await;
+            match renewed {
+                Ok(ImportLease::Held) => {}
+                Ok(ImportLease::Lost | ImportLease::Over) => return Stopped::Left,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        "cannot keep an import: trying again"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reads on from where the run stands to its end.
+    async fn read(&self, run: &Import, holder: Uuid) -> Result<(), Stopped> {
+        let mut cursor = run.cursor.clone().unwrap_or(ImportCursor {
+            window_start: run.start,
+            next_page: None,
+        });
+        // Of this window, so that pages that go in a circle are noticed.
+        let mut seen = HashSet::new();
+        let mut is_kept_cursor = cursor.next_page.is_some();
+        while cursor.window_start < run.end {
+            self.wait_for_writers().await?;
+            let observed_at = (self.clock)();
+            let (page, requests) = self.page(run, &mut cursor, is_kept_cursor).await?;
+            is_kept_cursor = false;
+            let next = page.next.as_ref().map(|next| next.as_str().to_owned());
+            if next.as_ref().is_some_and(|next| !seen.insert(next.clone())) {
+                return Err(given_up(&ApiError::EndlessPages));
+            }
+            if next.is_none() {
+                cursor.window_start = window_end(cursor.window_start, run.end);
+                seen.clear();
+            }
+            cursor.next_page = next;
+            let Page { events, calls } = Page::read(page.calls, run, observed_at, self.settings.region);
+            self.metrics.read_page(events.len(), calls.len() - events.len());
+            self.publish(events).await?;
+            let page = ImportedPage {
+                calls,
+                cursor: cursor.clone(),
+                requests,
+            };
+            match self.store.save_import_page(run.id, holder, page).await? {
+                ImportLease::Held => {}
+                ImportLease::Lost | ImportLease::Over => return Err(Stopped::Left),
+            }
+        }
+        Ok(())
+    }
+
+    /// The page at the cursor, and how many attempts it took. A cursor that was kept, perhaps for days, and that CallRail
+    /// does not know any more goes back to the beginning of its window.
+    async fn page(
+        &self,
+        run: &Import,
+        cursor: &mut ImportCursor,
+        is_kept_cursor: bool,
+    ) -> Result<(CallPage, u32), Stopped> {
+        let mut trouble = Trouble::new(self.settings.patience);
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let asked = if let Some(next) = &cursor.next_page {
+                self.client.calls_after(&Cursor::from_text(next)).await
+            } else {
+                let query = CallQuery {
+                    company: run.company.clone(),
+                    from: cursor.window_start,
+                    until: window_end(cursor.window_start, run.end),
+                };
+                self.client.calls(&query).await
+            };
+            match asked {
+                Ok(page) => return Ok((page, attempts)),
+                Err(ApiError::NotFound { .. } | ApiError::Invalid { .. })
+                    if is_kept_cursor && cursor.next_page.is_some() =>
+                {
+                    tracing::warn!(import.id = %run.id, "CallRail does not know a page any more: reading its window again");
+                    cursor.next_page = None;
+                }
+                // Nobody's fault, and not long by its nature: as long as it takes.
+                Err(
+                    error @ (ApiError::RateLimited {
+                        retry_after: Some(pause),
+                        ..
+                    }
+                    | ApiError::Budget(BudgetError::Exhausted {
+                        retry_after: Some(pause),
+                    })),
+                ) => {
+                    tracing::info!(import.id = %run.id, error = &error as &dyn Error, "an import waits for its turn");
+                    sleep(pause).await;
+                }
+                Err(error) if error.is_outside() => trouble.rest(&error).await?,
+                Err(error) => return Err(given_up(&error)),
+            }
+        }
+    }
+
+    /// Durable when it returns.
+    async fn publish(&self, events: Vec<CallEvent>) -> Result<(), Stopped> {
+        let mut trouble = Trouble::new(self.settings.patience);
+        loop {
+            let messages = events
+                .iter()
+                .map(|event| Message::new(event.event_id, event.encode()))
+                .collect();
+            match self.queue.publish_all(QueueName::Backfill, messages).await {
+                Ok(()) => return Ok(()),
+                Err(error @ QueueError::Unavailable { .. }) => trouble.rest(&error).await?,
+                Err(error) => return Err(given_up(&error)),
+            }
+        }
+    }
+
+    async fn wait_for_writers(&self) -> Result<(), Stopped> {
+        while self.store.queued_backfill().await? > self.settings.max_waiting {
+            sleep(CATCHING_UP).await;
+        }
+        Ok(())
+    }
+
+    fn lease(&self) -> TimeDelta {
+        TimeDelta::from_std(self.settings.lease).unwrap_or(TimeDelta::MAX)
+    }
+}
+
+/// The outside is away: pauses that grow, until patience is at its end.
+struct Trouble {
+    began: Option<Instant>,
+    pause: Duration,
+    patience: Duration,
+}
+
+impl Trouble {
+    fn new(patience: Duration) -> Self {
+        Self {
+            began: None,
+            pause: FIRST_PAUSE,
+            patience,
+        }
+    }
+
+    async fn rest(&mut self, error: &(dyn Error + 'static)) -> Result<(), Stopped> {
+        let began = *self.began.get_or_insert_with(Instant::now);
+        if began.elapsed() >= self.patience {
+            return Err(given_up(error));
+        }
+        let pause_ms = self.pause.as_millis();
+        tracing::warn!(error, pause_ms, "an import cannot go on at present: trying again");
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+}
+
+/// An error with its causes, in one line.
+fn given_up(error: &(dyn Error + 'static)) -> Stopped {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    Stopped::GivenUp(text)
+}
