@@ -57,19 +57,28 @@ pub struct Contact {
     pub updated_at: DateTime<Utc>,
 }
 
-/// The contacts behind the numbers of a batch.
+/// Whose the numbers of a batch are.
 #[derive(Debug, Clone, Default)]
-pub struct People(HashMap<PhoneNumber, Vec<Contact>>);
+pub struct People {
+    contacts: HashMap<PhoneNumber, Vec<Contact>>,
+    /// The account's own among these numbers: they belong to nobody, whatever the CRM says.
+    account: HashSet<PhoneNumber>,
+}
 
 impl People {
     /// Adds one contact of a number.
     pub fn add(&mut self, number: PhoneNumber, contact: Contact) {
-        self.0.entry(number).or_default().push(contact);
+        self.contacts.entry(number).or_default().push(contact);
+    }
+
+    /// Adds a number of the account itself.
+    pub fn add_account_number(&mut self, number: PhoneNumber) {
+        self.account.insert(number);
     }
 
     /// The contact, if one of the numbers looked up is his.
     pub fn find(&self, contact: &ContactRef) -> Option<&Contact> {
-        self.0
+        self.contacts
             .values()
             .flatten()
             .find(|candidate| candidate.contact == *contact)
@@ -91,7 +100,7 @@ pub enum MatchPreference {
 pub struct MatchRules {
     /// Among several.
     pub preference: MatchPreference,
-    /// Numbers that belong to nobody: the account's own, and those the operator blocks.
+    /// Numbers that belong to nobody because the operator says so. The account's own are known to [`People`].
     pub never: HashSet<PhoneNumber>,
 }
 
@@ -209,10 +218,10 @@ pub fn link(customer: Option<&Party>, people: &People, rules: &MatchRules) -> Li
             MatchMethod::Unreadable
         });
     };
-    if rules.never.contains(number) {
+    if rules.never.contains(number) || people.account.contains(number) {
         return Link::none(MatchMethod::NeverMatched);
     }
-    let mut candidates: Vec<&Contact> = people.0.get(number).into_iter().flatten().collect();
+    let mut candidates: Vec<&Contact> = people.contacts.get(number).into_iter().flatten().collect();
     candidates.sort_by_key(|candidate| {
         let kind = (rules.preference == MatchPreference::CustomerFirst).then_some(candidate.contact.kind);
         (kind, Reverse(candidate.updated_at), &candidate.contact)
@@ -338,6 +347,16 @@ mod tests {
             .insert(PhoneNumber::parse(NUMBER, Region::US).unwrap());
         assert_eq!(
             linked(NUMBER, &people, &rules),
+            Link::none(MatchMethod::NeverMatched)
+        );
+    }
+
+    #[test]
+    fn a_number_of_the_account_is_linked_with_nobody() {
+        let mut people = people([contact(ContactKind::Lead, "7", 1)]);
+        people.add_account_number(PhoneNumber::parse(NUMBER, Region::US).unwrap());
+        assert_eq!(
+            linked(NUMBER, &people, &MatchRules::default()),
             Link::none(MatchMethod::NeverMatched)
         );
     }

@@ -19,10 +19,11 @@ mod search;
 mod sqlite;
 mod url;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use calls::{
-    CallEvent, CallId, ContactRef, Interaction, MatchRules, OutgoingAlert, Record, Region, Seal, Seals,
+    CallEvent, CallId, ContactRef, Interaction, MatchRules, OutgoingAlert, PhoneNumber, Record, Region, Seal,
+    Seals,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -215,6 +216,13 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<ContactsSaved, StoreError> {
         on!(self, database => database.save_contacts(contacts, rules.clone(), now))
+    }
+
+    /// Mirrors the account's own telephone numbers, which may be its employees' too: no call is linked with anybody by
+    /// one of them, from the next event on; links that are set stay. Returns how many are new or gone.
+    pub async fn replace_account_numbers(&self, numbers: Vec<PhoneNumber>) -> Result<usize, StoreError> {
+        let numbers: BTreeSet<PhoneNumber> = numbers.into_iter().collect();
+        on!(self, database => database.replace_account_numbers(numbers))
     }
 
     /// Removes people from the mirror. Links of calls with them stay. Returns how many were there.

@@ -214,6 +214,12 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    account_numbers (e164) {
+        e164 -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(contacts, contact_phones);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_calls);
 diesel::allow_tables_to_appear_in_same_query!(interactions, contacts);

@@ -54,6 +54,27 @@ impl Postgres {
         })
     }
 
+    pub(crate) async fn replace_account_numbers(
+        &self,
+        numbers: BTreeSet<PhoneNumber>,
+    ) -> Result<usize, StoreError> {
+        Self::write(&self.batches, move |connection| {
+            let numbers = || numbers.iter().map(PhoneNumber::as_str);
+            let gone = Statement::new("delete from trunkline.account_numbers where not e164 = any({})")
+                .texts(numbers())
+                .execute(connection)?;
+            let new = Statement::new(
+                "insert into trunkline.account_numbers (e164)
+                 select * from unnest({}) order by 1
+                 on conflict do nothing",
+            )
+            .texts(numbers())
+            .execute(connection)?;
+            Ok(gone + new)
+        })
+        .await
+    }
+
     pub(crate) async fn remove_contacts(&self, people: Vec<ContactRef>) -> Result<usize, StoreError> {
         Self::write(&self.batches, move |connection| {
             let removed = Statement::new(
@@ -69,7 +90,7 @@ impl Postgres {
     }
 }
 
-/// The people behind these numbers.
+/// The people behind these numbers, and which of the numbers are the account's own.
 pub(super) fn find(
     connection: &mut PgConnection,
     numbers: &BTreeSet<PhoneNumber>,
@@ -80,6 +101,11 @@ pub(super) fn find(
         e164: String,
         #[diesel(embed)]
         contact: ContactRow,
+    }
+    #[derive(QueryableByName)]
+    struct Own {
+        #[diesel(sql_type = Text)]
+        e164: String,
     }
     let mut people = People::default();
     if numbers.is_empty() {
@@ -96,6 +122,12 @@ pub(super) fn find(
     for Found { e164, contact } in found {
         let number = PhoneNumber::try_from(e164).map_err(|_| StoreError::Corrupt("e164"))?;
         people.add(number, contact.into_contact()?);
+    }
+    let own: Vec<Own> = Statement::new("select e164 from trunkline.account_numbers where e164 = any({})")
+        .texts(numbers.iter().map(PhoneNumber::as_str))
+        .load(connection)?;
+    for Own { e164 } in own {
+        people.add_account_number(PhoneNumber::try_from(e164).map_err(|_| StoreError::Corrupt("e164"))?);
     }
     Ok(people)
 }

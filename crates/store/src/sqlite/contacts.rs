@@ -10,7 +10,7 @@ use super::Sqlite;
 use super::apply::{load, save_call};
 use crate::batch::customer_numbers;
 use crate::rows::{ContactRow, PhoneRow, call_id};
-use crate::schema::{contact_phones, contacts, interactions};
+use crate::schema::{account_numbers, contact_phones, contacts, interactions};
 use crate::{ContactWithPhones, ContactsSaved, StoreError};
 
 /// SQLite takes 32,766 values in a statement; this stays far below.
@@ -27,6 +27,30 @@ impl Sqlite {
             .await
     }
 
+    pub(crate) async fn replace_account_numbers(
+        &self,
+        numbers: BTreeSet<PhoneNumber>,
+    ) -> Result<usize, StoreError> {
+        self.write(move |connection| {
+            let known: Vec<String> = account_numbers::table
+                .select(account_numbers::e164)
+                .load(connection)?;
+            let mut changed = 0;
+            for e164 in &known {
+                if !numbers.iter().any(|number| number.as_str() == e164) {
+                    changed += diesel::delete(account_numbers::table.find(e164)).execute(connection)?;
+                }
+            }
+            for number in &numbers {
+                changed += diesel::insert_or_ignore_into(account_numbers::table)
+                    .values(account_numbers::e164.eq(number.as_str()))
+                    .execute(connection)?;
+            }
+            Ok(changed)
+        })
+        .await
+    }
+
     pub(crate) async fn remove_contacts(&self, people: Vec<ContactRef>) -> Result<usize, StoreError> {
         self.write(move |connection| {
             let mut removed = 0;
@@ -40,7 +64,7 @@ impl Sqlite {
     }
 }
 
-/// The people behind these numbers.
+/// The people behind these numbers, and which of the numbers are the account's own.
 pub(super) fn find(
     connection: &mut SqliteConnection,
     numbers: &BTreeSet<PhoneNumber>,
@@ -60,6 +84,13 @@ pub(super) fn find(
         for (number, contact) in found {
             let number = PhoneNumber::try_from(number).map_err(|_| StoreError::Corrupt("e164"))?;
             people.add(number, contact.into_contact()?);
+        }
+        let own: Vec<String> = account_numbers::table
+            .filter(account_numbers::e164.eq_any(numbers))
+            .select(account_numbers::e164)
+            .load(connection)?;
+        for e164 in own {
+            people.add_account_number(PhoneNumber::try_from(e164).map_err(|_| StoreError::Corrupt("e164"))?);
         }
     }
     Ok(people)

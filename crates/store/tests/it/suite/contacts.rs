@@ -266,6 +266,43 @@ pub(crate) async fn numbers_that_never_match_link_nothing<D: Database>() {
     }
 }
 
+pub(crate) async fn the_numbers_of_the_account_link_nothing<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    let numbers = |texts: &[&str]| -> Vec<PhoneNumber> {
+        let parsed = texts
+            .iter()
+            .map(|text| PhoneNumber::parse(text, Region::US).unwrap());
+        parsed.collect()
+    };
+    let own = numbers(&[CALLER, CALLER, "+14045550188"]);
+    assert_eq!(store.replace_account_numbers(own.clone()).await.unwrap(), 2);
+    assert_eq!(store.replace_account_numbers(own).await.unwrap(), 0);
+    // Somebody has entered it as his own; a call is there before, and one comes after.
+    apply(store, [post_call(1)], at(201)).await;
+    let saved = save(store, [lead("1", &[CALLER, "+14045550177"])], 210).await;
+    assert_eq!(saved.calls_linked, 0);
+    apply(store, [post_call(2), post_call(3).of("+14045550177")], at(220)).await;
+    for n in [1, 2] {
+        assert_eq!(
+            link(store, n).await,
+            Link::none(MatchMethod::NeverMatched),
+            "call {n}"
+        );
+    }
+    assert_eq!(link(store, 3).await, linked_with_lead("1"));
+
+    // The account has given it back.
+    let own = numbers(&["+14045550188", "+14045550199"]);
+    assert_eq!(store.replace_account_numbers(own).await.unwrap(), 2);
+    apply(store, [post_call(4), tagged(1)], at(301)).await;
+    for n in [1, 4] {
+        assert_eq!(link(store, n).await, linked_with_lead("1"), "call {n}");
+    }
+    assert_eq!(store.replace_account_numbers(Vec::new()).await.unwrap(), 2);
+    assert_eq!(database.count("select count(*) from account_numbers").await, 0);
+}
+
 pub(crate) async fn all_who_have_a_number_are_candidates<D: Database>() {
     let database = D::fresh().await;
     let people = [

@@ -89,6 +89,7 @@ macro_rules! run_suite_on {
                 a_new_contact_moves_no_link
                 a_call_that_somebody_unlinked_is_not_linked_again
                 numbers_that_never_match_link_nothing
+                the_numbers_of_the_account_link_nothing
                 all_who_have_a_number_are_candidates
                 a_contact_that_is_removed_matches_no_more
             }
