@@ -388,7 +388,8 @@ impl Store {
         error: &str,
         now: DateTime<Utc>,
     ) -> Result<ImportLease, StoreError> {
-        let error = Some(error.to_owned());
+        // PostgreSQL's texts hold no NUL, and a run must always end.
+        let error = Some(error.replace('\0', "\u{fffd}"));
         on!(self, database => database.end_import(id, holder, ImportState::Failed, error, now))
     }
 

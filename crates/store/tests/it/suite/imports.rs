@@ -281,13 +281,13 @@ pub(crate) async fn a_run_that_is_given_up_says_why<D: Database>() {
     let store = database.store();
     let id = running(store).await;
     let lease_after = store
-        .fail_import(id, HOLDER, "CallRail refuses the key", at(9))
+        .fail_import(id, HOLDER, "CallRail refuses the key\0", at(9))
         .await
         .unwrap();
     assert_eq!(lease_after, ImportLease::Held);
     let run = find(store, id).await;
     assert_eq!((run.state, run.finished_at), (ImportState::Failed, Some(at(9))));
-    assert_eq!(run.error.as_deref(), Some("CallRail refuses the key"));
+    assert_eq!(run.error.as_deref(), Some("CallRail refuses the key\u{fffd}"));
     assert_eq!(lease(store, OTHER, 1_000).await, None);
     assert!(!store.cancel_import(id, at(10)).await.unwrap());
 }
