@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use config::{Config, File, FileFormat};
@@ -27,7 +27,7 @@ const fn key(name: &'static str, default: &'static str, meaning: &'static str) -
 }
 
 /// All settings there are.
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 27] = [
     key(
         "CALLRAIL_SIGNING_KEYS",
         "",
@@ -36,17 +36,27 @@ pub const KEYS: [Key; 19] = [
     key(
         "CALLRAIL_API_KEY",
         "",
-        "CallRail's API key. Accepted; nothing reads it yet.",
+        "CallRail's API key. A mounted file is read again when it changes.",
+    ),
+    key(
+        "CALLRAIL_ACCESS_TOKEN",
+        "",
+        "An OAuth token for CallRail's API, instead of the key. A mounted file is read again when it changes.",
     ),
     key(
         "CALLRAIL_ACCOUNT_ID",
         "",
-        "The account in CallRail. Accepted; nothing reads it yet.",
+        "The account in CallRail: ACC… or the number in the address of its pages.",
     ),
     key(
         "CALLRAIL_COMPANY_ID",
         "",
-        "The company in CallRail. Accepted; nothing reads it yet.",
+        "The company in CallRail (COM…) whose calls are imported and whose webhooks are set up.",
+    ),
+    key(
+        "CALLRAIL_API_URL",
+        "https://api.callrail.com/v3",
+        "Where CallRail's API is.",
     ),
     key(
         "DATABASE_URL",
@@ -76,13 +86,43 @@ pub const KEYS: [Key; 19] = [
     key(
         "JWT_SECRET",
         "",
-        "The secret of the tokens that `trunkline token` makes (HS256).",
+        "The secret of the tokens that `trunkline token` makes (HS256); 32 bytes at least.",
     ),
-    key("HTTP_ADDRESS", "127.0.0.1:8001", "Where webhooks are received."),
+    key(
+        "JWT_PUBLIC_KEY",
+        "",
+        "Instead of the secret: the public key (PEM) of whoever signs the tokens, for RS256 or ES256.",
+    ),
+    key(
+        "JWT_AUDIENCE",
+        "",
+        "What a token must name as its audience (`aud`).",
+    ),
+    key("JWT_ISSUER", "", "What a token must name as its issuer (`iss`)."),
+    key(
+        "JWT_USER_CLAIM",
+        "sub",
+        "The claim of a token that holds the CRM's id of the user.",
+    ),
+    key(
+        "CORS_ORIGINS",
+        "",
+        "Origins whose pages may call the API from a browser, comma-separated: https://crm.example.com.",
+    ),
+    key(
+        "RECORDING_HOSTS",
+        "",
+        "Hosts (HOST or HOST:PORT) that recordings may come from beside CallRail's own; comma-separated.",
+    ),
+    key(
+        "HTTP_ADDRESS",
+        "127.0.0.1:8001",
+        "Where HTTP is served; 127.0.0.1:8002 for integration-api alone.",
+    ),
     key(
         "METRICS_ADDRESS",
         "",
-        "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9003 call-writer, 9004 notifier.",
+        "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9002 integration-api, 9003 call-writer, 9004 notifier.",
     ),
     key(
         "CRM_CONTACTS_EVERY",
@@ -128,6 +168,7 @@ const OUR_PREFIXES: [&str; 2] = ["CALLRAIL_", "PUSHER_"];
 #[derive(Clone, Default)]
 pub struct Settings {
     values: BTreeMap<String, String>,
+    files: BTreeMap<&'static str, PathBuf>,
     unknown: Vec<String>,
 }
 
@@ -164,6 +205,17 @@ pub enum SettingsError {
         /// What it is for.
         meaning: &'static str,
     },
+}
+
+impl SettingsError {
+    /// A setting must be there and is not.
+    pub fn missing(name: &'static str) -> Self {
+        let meaning = KEYS
+            .iter()
+            .find(|key| key.name == name)
+            .map_or("", |key| key.meaning);
+        Self::Missing { name, meaning }
+    }
 }
 
 impl Settings {
@@ -205,6 +257,7 @@ impl Settings {
                 settings
                     .values
                     .insert(key.name.to_owned(), text.trim().to_owned());
+                settings.files.insert(key.name, path.into());
             } else if let Some(value) = environment.get(key.name) {
                 settings.values.insert(key.name.to_owned(), value.clone());
             }
@@ -231,6 +284,11 @@ impl Settings {
             .get(name)
             .map(|value| value.trim())
             .filter(|value| !value.is_empty())
+    }
+
+    /// The mounted file that a setting came from (`NAME_FILE`), for what is read again when it changes.
+    pub fn mounted(&self, name: &'static str) -> Option<&Path> {
+        self.files.get(name).map(PathBuf::as_path)
     }
 
     /// A setting in its type, if it is set.
@@ -273,11 +331,7 @@ impl Settings {
         T: FromStr,
         T::Err: fmt::Display,
     {
-        let meaning = KEYS
-            .iter()
-            .find(|key| key.name == name)
-            .map_or("", |key| key.meaning);
-        self.get(name)?.ok_or(SettingsError::Missing { name, meaning })
+        self.get(name)?.ok_or_else(|| SettingsError::missing(name))
     }
 }
 
@@ -378,6 +432,8 @@ mod tests {
         let path = secret.to_str().unwrap();
         let settings = merged("", &[("JWT_SECRET", "from-env"), ("JWT_SECRET_FILE", path)]).unwrap();
         assert_eq!(settings.text("JWT_SECRET"), Some("from-file"));
+        assert_eq!(settings.mounted("JWT_SECRET"), Some(secret.as_path()));
+        assert_eq!(settings.mounted("PUSHER_URL"), None);
     }
 
     #[test]

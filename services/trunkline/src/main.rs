@@ -6,6 +6,7 @@
     reason = "the comments on arguments are help texts, read in a terminal"
 )]
 
+mod budget;
 mod commands;
 mod parts;
 mod services;

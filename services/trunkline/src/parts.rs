@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use callrail::AccountId;
+use callrail::client::{ApiUrl, Client, ClientOptions, Credential, InvalidCredential, Retries};
 use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
 use chrono::Utc;
 use notifier::{Notifier, Payload};
@@ -14,7 +17,9 @@ use pusher::{Pusher, PusherUrl};
 use queue::{Pauses, Queue, QueueOptions, QueueUrl};
 use runtime::Settings;
 use runtime::settings::{SettingsError, Spans};
-use store::{DatabaseUrl, Store};
+use store::{DatabaseUrl, RequestClass, Store};
+
+use crate::budget::StoreBudget;
 
 /// How long Pusher may take to answer.
 const PUSHER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -96,6 +101,82 @@ pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {
         clock: Utc::now,
         metrics: notifier::Metrics::default(),
     })
+}
+
+/// Which account in CallRail is asked, and as whom.
+pub(crate) struct CallRailAccess {
+    url: ApiUrl,
+    account: AccountId,
+    credential: Credential,
+}
+
+/// `None` without account and key: webhooks need neither. One without the other is a mistake.
+pub(crate) fn callrail_access(settings: &Settings) -> Result<Option<CallRailAccess>, SettingsError> {
+    let url = settings.get_or_default("CALLRAIL_API_URL")?;
+    let account = settings.get("CALLRAIL_ACCOUNT_ID")?;
+    match (account, callrail_credential(settings)?) {
+        (Some(account), Some(credential)) => Ok(Some(CallRailAccess {
+            url,
+            account,
+            credential,
+        })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(SettingsError::missing("CALLRAIL_API_KEY")),
+        (None, Some(_)) => Err(SettingsError::missing("CALLRAIL_ACCOUNT_ID")),
+    }
+}
+
+/// A mounted file is handed on as such: it is read again whenever it changes, since keys rotate.
+fn callrail_credential(settings: &Settings) -> Result<Option<Credential>, SettingsError> {
+    let invalid = |name| {
+        move |error: InvalidCredential| SettingsError::Invalid {
+            name,
+            reason: error.to_string(),
+        }
+    };
+    let (token, key) = ("CALLRAIL_ACCESS_TOKEN", "CALLRAIL_API_KEY");
+    if let Some(path) = settings.mounted(token) {
+        return Ok(Some(Credential::bearer_file(path)));
+    }
+    if let Some(text) = settings.text(token) {
+        return Credential::bearer(text).map(Some).map_err(invalid(token));
+    }
+    if let Some(path) = settings.mounted(key) {
+        return Ok(Some(Credential::api_key_file(path)));
+    }
+    let text = settings.text(key);
+    text.map(Credential::api_key).transpose().map_err(invalid(key))
+}
+
+/// A client of CallRail's API whose requests count as `class`; `None` when no account is set.
+pub(crate) fn callrail_client(
+    settings: &Settings,
+    store: &Store,
+    class: RequestClass,
+) -> anyhow::Result<Option<Client>> {
+    let Some(access) = callrail_access(settings)? else {
+        return Ok(None);
+    };
+    let budget = Arc::new(StoreBudget::new(store.clone(), class));
+    let options = match class {
+        // Somebody looks on: better a clear word soon than a success a minute later.
+        RequestClass::Interactive | RequestClass::Recording => ClientOptions {
+            retries: Retries {
+                tries: 2,
+                longest_pause: Duration::from_secs(3),
+                ..Retries::default()
+            },
+            timeout: Duration::from_secs(8),
+            budget,
+            ..ClientOptions::default()
+        },
+        RequestClass::Backfill | RequestClass::Repair => ClientOptions {
+            budget,
+            ..ClientOptions::default()
+        },
+    };
+    let client = Client::new(access.url, access.account, access.credential, options);
+    Ok(Some(client.context("cannot make a client of CallRail's API")?))
 }
 
 /// Listens at once, so that an address that is taken stops the process before it takes anything on.
