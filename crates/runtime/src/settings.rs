@@ -27,7 +27,7 @@ const fn key(name: &'static str, default: &'static str, meaning: &'static str) -
 }
 
 /// All settings there are.
-pub const KEYS: [Key; 27] = [
+pub const KEYS: [Key; 30] = [
     key(
         "CALLRAIL_SIGNING_KEYS",
         "",
@@ -57,6 +57,21 @@ pub const KEYS: [Key; 27] = [
         "CALLRAIL_API_URL",
         "https://api.callrail.com/v3",
         "Where CallRail's API is.",
+    ),
+    key(
+        "CALLRAIL_REQUESTS_PER_MINUTE",
+        "120",
+        "How many requests to CallRail's API all processes together make in a minute at most.",
+    ),
+    key(
+        "CALLRAIL_REQUESTS_PER_HOUR",
+        "1000",
+        "The same for an hour: CallRail's own limit for an account.",
+    ),
+    key(
+        "CALLRAIL_REQUESTS_PER_DAY",
+        "10000",
+        "The same for a day: CallRail's own limit for an account.",
     ),
     key(
         "DATABASE_URL",

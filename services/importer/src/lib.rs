@@ -53,8 +53,10 @@ impl Settings {
 /// The service, ready to run.
 #[derive(Clone)]
 pub struct Importer {
-    /// Asks CallRail, within the account's budget.
-    pub client: Client,
+    /// Asks CallRail for what people want to have imported, within the account's budget.
+    pub backfill: Client,
+    /// The same for what the reconciler looks for, which may use more of the budget.
+    pub repair: Client,
     /// The runs, and how far the writers are.
     pub store: Store,
     /// Where the events go.

@@ -9,7 +9,7 @@ use calls::{CallEvent, window_end};
 use chrono::TimeDelta;
 use queue::{Message, QueueError, QueueName};
 use runtime::CancellationToken;
-use store::{Import, ImportCursor, ImportLease, ImportedPage, StoreError};
+use store::{Import, ImportCursor, ImportLease, ImportSource, ImportedPage, StoreError};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -154,19 +154,23 @@ impl Importer {
         cursor: &mut ImportCursor,
         is_kept_cursor: bool,
     ) -> Result<(CallPage, u32), Stopped> {
+        let client = match run.source {
+            ImportSource::Api | ImportSource::Cli => &self.backfill,
+            ImportSource::Reconcile => &self.repair,
+        };
         let mut trouble = Trouble::new(self.settings.patience);
         let mut attempts = 0;
         loop {
             attempts += 1;
             let asked = if let Some(next) = &cursor.next_page {
-                self.client.calls_after(&Cursor::from_text(next)).await
+                client.calls_after(&Cursor::from_text(next)).await
             } else {
                 let query = CallQuery {
                     company: run.company.clone(),
                     from: cursor.window_start,
                     until: window_end(cursor.window_start, run.end),
                 };
-                self.client.calls(&query).await
+                client.calls(&query).await
             };
             match asked {
                 Ok(page) => return Ok((page, attempts)),
@@ -189,7 +193,7 @@ impl Importer {
                     tracing::info!(import.id = %run.id, error = &error as &dyn Error, "an import waits for its turn");
                     sleep(pause).await;
                 }
-                Err(error) if error.is_outside() => trouble.rest(&error).await?,
+                Err(error) if error.is_outside() => sleep(trouble.pause(&error)?).await,
                 Err(error) => return Err(given_up(&error)),
             }
         }
@@ -205,7 +209,7 @@ impl Importer {
                 .collect();
             match self.queue.publish_all(QueueName::Backfill, messages).await {
                 Ok(()) => return Ok(()),
-                Err(error @ QueueError::Unavailable { .. }) => trouble.rest(&error).await?,
+                Err(error @ QueueError::Unavailable { .. }) => sleep(trouble.pause(&error)?).await,
                 Err(error) => return Err(given_up(&error)),
             }
         }
@@ -239,16 +243,17 @@ impl Trouble {
         }
     }
 
-    async fn rest(&mut self, error: &(dyn Error + 'static)) -> Result<(), Stopped> {
+    /// How long to wait before the next attempt; the run is given up when patience is at its end.
+    fn pause(&mut self, error: &(dyn Error + 'static)) -> Result<Duration, Stopped> {
         let began = *self.began.get_or_insert_with(Instant::now);
         if began.elapsed() >= self.patience {
             return Err(given_up(error));
         }
-        let pause_ms = self.pause.as_millis();
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        let pause_ms = pause.as_millis();
         tracing::warn!(error, pause_ms, "an import cannot go on at present: trying again");
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
+        Ok(pause)
     }
 }
 

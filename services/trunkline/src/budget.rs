@@ -25,12 +25,8 @@ pub(crate) struct StoreBudget {
 }
 
 impl StoreBudget {
-    pub(crate) fn new(store: Store, class: RequestClass) -> Self {
-        Self {
-            store,
-            class,
-            limits: RequestLimits::default(),
-        }
+    pub(crate) fn new(store: Store, class: RequestClass, limits: RequestLimits) -> Self {
+        Self { store, class, limits }
     }
 
     /// How long a request may wait; `None`: as long as it takes, since nobody looks on.
@@ -124,11 +120,11 @@ mod tests {
     #[tokio::test]
     async fn somebody_who_waits_is_told_at_once_that_it_will_take_long() {
         let folder = tempfile::tempdir().unwrap();
-        let mut budget = StoreBudget::new(store(&folder).await, RequestClass::Interactive);
-        budget.limits = RequestLimits {
+        let limits = RequestLimits {
             per_hour: 1,
-            ..budget.limits
+            ..RequestLimits::default()
         };
+        let budget = StoreBudget::new(store(&folder).await, RequestClass::Interactive, limits);
         budget.permit().await.unwrap();
         let Err(BudgetError::Exhausted {
             retry_after: Some(rest),
@@ -143,7 +139,7 @@ mod tests {
     async fn what_callrail_reports_counts_and_what_it_leaves_out_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder).await;
-        let budget = StoreBudget::new(store.clone(), RequestClass::Backfill);
+        let budget = StoreBudget::new(store.clone(), RequestClass::Backfill, RequestLimits::default());
         let hourly = Some(Quota {
             allowed: 1_000,
             used: 250,

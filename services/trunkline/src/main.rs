@@ -41,6 +41,8 @@ enum Command {
     Run,
     /// Plays calls against the whole program, with a simulated CallRail, and shows what becomes of them.
     Demo(commands::demo::Demo),
+    /// Imports past calls from CallRail's API, and shows how far it is.
+    Import(commands::import::Import),
     /// Brings the database's schema up to date. Running it again changes nothing.
     Migrate,
     /// The CRM's people, by whose telephone numbers calls are matched.
@@ -61,6 +63,8 @@ enum Command {
     CallWriter,
     /// Runs the service that sends alerts to Pusher, alone.
     Notifier,
+    /// Runs the service that reads past calls from CallRail's API, alone.
+    Importer,
 }
 
 #[tokio::main]
@@ -85,7 +89,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::load()?;
     let is_service = matches!(
         command,
-        Command::Run | Command::WebhookIngest | Command::CallWriter | Command::Notifier
+        Command::Run | Command::WebhookIngest | Command::CallWriter | Command::Notifier | Command::Importer
     );
     let default_level = if is_service {
         LevelFilter::INFO
@@ -103,6 +107,8 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::WebhookIngest => services::run(&settings, &[Service::WebhookIngest]).await?,
         Command::CallWriter => services::run(&settings, &[Service::CallWriter]).await?,
         Command::Notifier => services::run(&settings, &[Service::Notifier]).await?,
+        Command::Importer => services::run(&settings, &[Service::Importer]).await?,
+        Command::Import(import) => return import.run(&settings).await,
         Command::Demo(demo) => return demo.run().await,
         Command::Migrate => commands::migrate::run(&settings).await?,
         Command::Contacts(contacts) => return contacts.run(&settings).await,

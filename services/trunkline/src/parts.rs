@@ -12,12 +12,13 @@ use callrail::AccountId;
 use callrail::client::{ApiUrl, Client, ClientOptions, Credential, InvalidCredential, Retries};
 use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
 use chrono::Utc;
+use importer::Importer;
 use notifier::{Notifier, Payload};
 use pusher::{Pusher, PusherUrl};
 use queue::{Pauses, Queue, QueueOptions, QueueUrl};
 use runtime::Settings;
 use runtime::settings::{SettingsError, Spans};
-use store::{DatabaseUrl, RequestClass, Store};
+use store::{DatabaseUrl, RequestClass, RequestLimits, Store};
 
 use crate::budget::StoreBudget;
 
@@ -157,7 +158,7 @@ pub(crate) fn callrail_client(
     let Some(access) = callrail_access(settings)? else {
         return Ok(None);
     };
-    let budget = Arc::new(StoreBudget::new(store.clone(), class));
+    let budget = Arc::new(StoreBudget::new(store.clone(), class, request_limits(settings)?));
     let options = match class {
         // Somebody looks on: better a clear word soon than a success a minute later.
         RequestClass::Interactive | RequestClass::Recording => ClientOptions {
@@ -177,6 +178,33 @@ pub(crate) fn callrail_client(
     };
     let client = Client::new(access.url, access.account, access.credential, options);
     Ok(Some(client.context("cannot make a client of CallRail's API")?))
+}
+
+/// How many requests there may be.
+fn request_limits(settings: &Settings) -> Result<RequestLimits, SettingsError> {
+    Ok(RequestLimits {
+        per_minute: settings.get_or_default("CALLRAIL_REQUESTS_PER_MINUTE")?,
+        per_hour: settings.get_or_default("CALLRAIL_REQUESTS_PER_HOUR")?,
+        per_day: settings.get_or_default("CALLRAIL_REQUESTS_PER_DAY")?,
+    })
+}
+
+/// The importer; `None` when no account is set.
+pub(crate) fn importer(settings: &Settings, store: Store, queue: Queue) -> anyhow::Result<Option<Importer>> {
+    let client = |class| callrail_client(settings, &store, class);
+    let (Some(backfill), Some(repair)) = (client(RequestClass::Backfill)?, client(RequestClass::Repair)?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Importer {
+        backfill,
+        repair,
+        store,
+        queue,
+        settings: importer::Settings::new(region(settings)?),
+        clock: Utc::now,
+        metrics: importer::Metrics::default(),
+    }))
 }
 
 /// Listens at once, so that an address that is taken stops the process before it takes anything on.

@@ -17,10 +17,16 @@ pub(crate) enum Service {
     WebhookIngest,
     CallWriter,
     Notifier,
+    Importer,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 3] = [Self::WebhookIngest, Self::CallWriter, Self::Notifier];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::WebhookIngest,
+        Self::CallWriter,
+        Self::Notifier,
+        Self::Importer,
+    ];
 
     /// Where its health and metrics are served unless `METRICS_ADDRESS` says otherwise. A process that runs several
     /// takes the first one's.
@@ -29,6 +35,7 @@ impl Service {
             Self::WebhookIngest => "127.0.0.1:9001",
             Self::CallWriter => "127.0.0.1:9003",
             Self::Notifier => "127.0.0.1:9004",
+            Self::Importer => "127.0.0.1:9005",
         }
     }
 }
@@ -71,8 +78,12 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     queue.register_metrics(health.registry());
     let mut supervisor = Supervisor::new(grace);
 
-    if let Some(writer_settings) = writer_settings {
-        let store = parts::store(settings).await?;
+    let store = if runs(Service::CallWriter) || runs(Service::Importer) {
+        Some(parts::store(settings).await?)
+    } else {
+        None
+    };
+    if let (Some(writer_settings), Some(store)) = (writer_settings, store.clone()) {
         let writer = CallWriter::new(writer_settings, queue.clone(), store, &mut health);
         supervisor.spawn("call-writer", |shutdown| async {
             Ok(writer.run(shutdown).await?)
@@ -88,6 +99,19 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
             notifier.run(queue, shutdown).await;
             Ok(())
         });
+    }
+    if let Some(store) = store.filter(|_| runs(Service::Importer)) {
+        match parts::importer(settings, store, queue.clone())? {
+            Some(importer) => {
+                importer.metrics.register(health.registry());
+                supervisor.spawn("importer", |shutdown| async {
+                    importer.run(shutdown).await;
+                    Ok(())
+                });
+            }
+            None if services.len() == 1 => settings.require::<String>("CALLRAIL_API_KEY").map(drop)?,
+            None => tracing::info!("CALLRAIL_API_KEY is not set: no past calls are imported"),
+        }
     }
     if let Some((ingest_settings, listener)) = ingest {
         let ingest = WebhookIngest::new(ingest_settings, queue, &mut health);

@@ -9,6 +9,7 @@ pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod explain;
+pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod token;
 pub(crate) mod verify;
