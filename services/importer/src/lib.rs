@@ -38,12 +38,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A look a second, a lease of 30 s, 4,000 events ahead of the writers, 10 minutes of patience.
+    /// A look a second, a lease of 10 s, 4,000 events ahead of the writers, 10 minutes of patience.
     pub fn new(region: Region) -> Self {
         Self {
             region,
             look_every: Duration::from_secs(1),
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(10),
             max_waiting: 4_000,
             patience: Duration::from_secs(600),
         }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use callrail::client::{ApiError, BudgetError, CallPage, CallQuery, Cursor};
-use calls::{CallEvent, window_end};
+use calls::{CallEvent, Digest, window_end};
 use chrono::TimeDelta;
 use queue::{Message, QueueError, QueueName};
 use runtime::CancellationToken;
@@ -113,23 +113,21 @@ impl Importer {
             window_start: run.start,
             next_page: None,
         });
-        // Of this window, so that pages that go in a circle are noticed.
-        let mut seen = HashSet::new();
+        let mut window = Window::default();
         let mut is_kept_cursor = cursor.next_page.is_some();
         while cursor.window_start < run.end {
             self.wait_for_writers().await?;
             let observed_at = (self.clock)();
             let (page, requests) = self.page(run, &mut cursor, is_kept_cursor).await?;
             is_kept_cursor = false;
-            let next = page.next.as_ref().map(|next| next.as_str().to_owned());
-            if next.as_ref().is_some_and(|next| !seen.insert(next.clone())) {
+            if window.goes_in_a_circle(&page) {
                 return Err(given_up(&ApiError::EndlessPages));
             }
-            if next.is_none() {
+            cursor.next_page = page.next.as_ref().map(|next| next.as_str().to_owned());
+            if cursor.next_page.is_none() {
                 cursor.window_start = window_end(cursor.window_start, run.end);
-                seen.clear();
+                window = Window::default();
             }
-            cursor.next_page = next;
             let Page { events, calls } = Page::read(page.calls, run, observed_at, self.settings.region);
             self.metrics.read_page(events.len(), calls.len() - events.len());
             self.publish(events).await?;
@@ -224,6 +222,27 @@ impl Importer {
 
     fn lease(&self) -> TimeDelta {
         TimeDelta::from_std(self.settings.lease).unwrap_or(TimeDelta::MAX)
+    }
+}
+
+/// What was read of one window.
+#[derive(Default)]
+struct Window {
+    cursors: HashSet<Cursor>,
+    last_page: Option<Digest>,
+}
+
+impl Window {
+    /// Whether a page names one as the next that was met before, or holds just the calls of the page before it.
+    fn goes_in_a_circle(&mut self, page: &CallPage) -> bool {
+        let content = Some(Digest::of(&page.calls));
+        let repeats = self.last_page == content;
+        self.last_page = content;
+        repeats
+            || page
+                .next
+                .as_ref()
+                .is_some_and(|next| !self.cursors.insert(next.clone()))
     }
 }
 
