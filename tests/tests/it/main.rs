@@ -11,6 +11,7 @@ mod commands;
 mod crash;
 mod dead_letters;
 mod demo;
+mod imports;
 mod load;
 mod metrics;
 mod privacy;
