@@ -20,6 +20,22 @@ impl Database {
         Self { name }
     }
 
+    /// As the server knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A connection as somebody else opens it.
+    pub fn connection(&self) -> PgConnection {
+        PgConnection::establish(&self.url()).unwrap()
+    }
+
+    /// Runs `alter database` from outside of it: new connections are as it says.
+    pub fn alter(&self, change: &str) {
+        let sql = format!("alter database {} {change}", self.name);
+        admin().unwrap().batch_execute(&sql).unwrap();
+    }
+
     /// Straight to the server, as a superuser.
     pub fn url(&self) -> String {
         url(&self.name)

@@ -15,7 +15,7 @@ const ROLES: [&str; 2] = ["crm_app", "calls_app"];
 
 /// Runs all SQL of the page for PostgreSQL. Returns the role that stands in for both.
 fn run_the_page(database: &Postgres) -> String {
-    let role = format!("{}_crm", database.name.0);
+    let role = format!("{}_crm", database.empty.name());
     database.run(&format!("create role {role}"));
     let blocks: Vec<&str> = PAGE.split("```postgresql\n").skip(1).collect();
     assert!(blocks.len() > 5);

@@ -3,9 +3,9 @@
 use calls::{CallEvent, MatchRules};
 use diesel::connection::SimpleConnection;
 use store::{Applied, DatabaseUrl, Store, StoreError};
+use test_servers::Proxy;
 
-use super::proxy::Wire;
-use super::{EmptyDatabase, Postgres, address, told, with_setting};
+use super::{EmptyDatabase, Postgres, told, with_setting};
 use crate::samples::{apply, at, post_call, pre_call, row, tagged};
 use crate::suite::Database;
 
@@ -96,7 +96,7 @@ async fn a_deadlock_with_the_crm_is_tried_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_isolation_by_default_changes_nothing() {
     let database = Postgres::fresh().await;
-    let name = &database.name.0;
+    let name = database.empty.name();
     database.run(&format!(
         "alter database {name} set default_transaction_isolation = 'serializable'"
     ));
@@ -114,12 +114,13 @@ async fn another_isolation_by_default_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_away_is_the_outside_and_may_come_back() {
     let database = Postgres::fresh().await;
-    let mut wire = Wire::new().await;
-    let url: DatabaseUrl = wire.address(&database.name.0).parse().unwrap();
+    let proxy = Proxy::to(EmptyDatabase::address()).await;
+    let address = proxy.address;
+    let url: DatabaseUrl = database.empty.url_by(address).parse().unwrap();
     let store = Store::connect(&url).await.unwrap();
     apply(&store, [post_call(1)], at(201)).await;
 
-    wire.cut().await;
+    drop(proxy);
 
     let (batch, ring, ping, connecting) = tokio::join!(
         try_to_apply(&store, vec![tagged(1).event()]),
@@ -136,7 +137,7 @@ async fn a_server_that_is_away_is_the_outside_and_may_come_back() {
         assert!(error.is_outside(), "{error:?}");
     }
 
-    wire.mend().await;
+    let _proxy = Proxy::listen(address, EmptyDatabase::address(), None).await;
     apply(&store, [tagged(1), pre_call(2)], at(301)).await;
     store.ping().await.unwrap();
     assert_eq!(row(&store, 1).await.unwrap().tags, ["Booked"]);
@@ -169,11 +170,7 @@ async fn a_connection_that_the_server_ends_is_the_outside() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_writes_is_the_outside() {
     let database = Postgres::fresh().await;
-    let set_read_only = |change: &str| {
-        let sql = format!("alter database {} {change}", database.name.0);
-        super::admin().batch_execute(&sql).unwrap();
-    };
-    set_read_only("set default_transaction_read_only = on");
+    database.empty.alter("set default_transaction_read_only = on");
     let store = database.reopen().await;
 
     let error = try_to_apply(&store, vec![post_call(1).event()])
@@ -182,7 +179,7 @@ async fn a_server_that_takes_no_writes_is_the_outside() {
     assert!(error.is_outside(), "{error:?}");
     assert_eq!(row(&store, 1).await, None);
 
-    set_read_only("reset default_transaction_read_only");
+    database.empty.alter("reset default_transaction_read_only");
     apply(&database.reopen().await, [post_call(1)], at(201)).await;
 }
 
@@ -223,9 +220,9 @@ async fn a_row_that_somebody_keeps_locked_is_the_outside() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_error_holds_the_password() {
     const PASSWORD: &str = "swordfish%2F42";
-    let empty = EmptyDatabase::new();
-    let name = &empty.0;
-    let right = address(name);
+    let empty = EmptyDatabase::empty();
+    let name = empty.name();
+    let right = empty.url();
     let (scheme, rest) = right.split_once("://").unwrap();
     let (user, behind_user) = rest.split_once('@').unwrap();
     let user = user.split(':').next().unwrap();
@@ -251,13 +248,13 @@ async fn no_error_holds_the_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_needs_no_right_to_make_tables() {
     let database = Postgres::fresh().await;
-    let (name, role) = (&database.name.0, format!("{}_service", database.name.0));
+    let role = format!("{}_service", database.empty.name());
     database.run(&format!(
         "create role {role} login password 'service';
          grant usage on schema trunkline to {role};
          grant select, insert, update, delete on all tables in schema trunkline to {role};"
     ));
-    let right = address(name);
+    let right = database.empty.url();
     let (scheme, rest) = right.split_once("://").unwrap();
     let place = rest.split_once('@').unwrap().1;
     let url: DatabaseUrl = format!("{scheme}://{role}:service@{place}").parse().unwrap();
@@ -272,8 +269,8 @@ async fn a_service_needs_no_right_to_make_tables() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_database_asks_for_the_migration_and_is_left_alone() {
-    let empty = EmptyDatabase::new();
-    let url = empty.url();
+    let empty = EmptyDatabase::empty();
+    let url: DatabaseUrl = empty.url().parse().unwrap();
 
     let error = Store::connect(&url).await.err().unwrap();
 

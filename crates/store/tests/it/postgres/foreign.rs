@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use store::{CrmPeople, Store, StoreError};
+use store::{CrmPeople, DatabaseUrl, Store, StoreError};
 
 use super::{EmptyDatabase, lines};
 use crate::samples::{CALLER, apply, at, lead, post_call, tagged};
@@ -100,8 +100,8 @@ fn assert_same(now: &BTreeSet<String>, before: &BTreeSet<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_outside_of_the_schema_is_changed() {
-    let empty = EmptyDatabase::new();
-    let url = empty.url();
+    let empty = EmptyDatabase::empty();
+    let url: DatabaseUrl = empty.url().parse().unwrap();
     let mut crm = empty.connection();
     crm.batch_execute(CRM).unwrap();
     let before = outside(&mut crm);
@@ -145,8 +145,8 @@ async fn nothing_outside_of_the_schema_is_changed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_crm_has_hung_on_the_schema_keeps_it_there() {
-    let empty = EmptyDatabase::new();
-    let url = empty.url();
+    let empty = EmptyDatabase::empty();
+    let url: DatabaseUrl = empty.url().parse().unwrap();
     Store::migrate(&url).await.unwrap();
     let mut crm = empty.connection();
     crm.batch_execute("create view public.calls as select * from trunkline.crm_calls")

@@ -6,7 +6,6 @@ mod failures;
 mod foreign;
 mod meeting;
 mod million;
-mod proxy;
 mod schema;
 mod throughput;
 mod tls;
@@ -19,7 +18,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text, Timestamptz};
 use store::{DatabaseUrl, Store, StoreError};
-use uuid::Uuid;
+use test_servers::Database as EmptyDatabase;
 
 use crate::suite::Database;
 
@@ -27,7 +26,7 @@ use crate::suite::Database;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Postgres {
-    name: EmptyDatabase,
+    empty: EmptyDatabase,
     url: DatabaseUrl,
     store: Store,
 }
@@ -35,7 +34,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// A connection as the CRM opens it.
     pub(crate) fn connection(&self) -> PgConnection {
-        let mut connection = self.name.connection();
+        let mut connection = self.empty.connection();
         connection
             .batch_execute("set search_path = trunkline, public")
             .unwrap();
@@ -67,11 +66,11 @@ impl Postgres {
 
 impl Database for Postgres {
     async fn fresh() -> Self {
-        let name = EmptyDatabase::new();
-        let url: DatabaseUrl = name.url();
+        let empty = EmptyDatabase::empty();
+        let url: DatabaseUrl = empty.url().parse().unwrap();
         Store::migrate(&url).await.unwrap();
         let store = Store::connect(&url).await.unwrap();
-        Self { name, url, store }
+        Self { empty, url, store }
     }
 
     fn store(&self) -> &Store {
@@ -105,56 +104,10 @@ impl Database for Postgres {
 
 run_suite_on!(Postgres);
 
-/// The address of a superuser in the database of that name, on the server for tests.
-fn address(database: &str) -> String {
-    let admin = std::env::var("TEST_DATABASE_URL")
-        .expect("run ./test, or set TEST_DATABASE_URL to the address of a PostgreSQL superuser");
-    let (place, settings) = admin.split_once('?').unwrap_or((&admin, ""));
-    let (server, _) = place.rsplit_once('/').unwrap();
-    match settings {
-        "" => format!("{server}/{database}"),
-        settings => format!("{server}/{database}?{settings}"),
-    }
-}
-
 /// The address with a setting more.
 fn with_setting(address: &str, setting: &str) -> String {
     let separator = if address.contains('?') { '&' } else { '?' };
     format!("{address}{separator}{setting}")
-}
-
-fn admin() -> PgConnection {
-    PgConnection::establish(&address("postgres")).unwrap()
-}
-
-/// A database of that name, empty at first. It goes when the value is dropped.
-struct EmptyDatabase(String);
-
-impl EmptyDatabase {
-    fn new() -> Self {
-        let name = format!("trunkline_test_{}", Uuid::now_v7().simple());
-        let sql = format!("create database {name} template template0 encoding 'UTF8'");
-        admin().batch_execute(&sql).unwrap();
-        Self(name)
-    }
-
-    fn url(&self) -> DatabaseUrl {
-        address(&self.0).parse().unwrap()
-    }
-
-    /// A connection as the CRM opens it.
-    fn connection(&self) -> PgConnection {
-        PgConnection::establish(&address(&self.0)).unwrap()
-    }
-}
-
-impl Drop for EmptyDatabase {
-    fn drop(&mut self) {
-        // Whoever is still connected is thrown out.
-        if let Ok(mut admin) = PgConnection::establish(&address("postgres")) {
-            let _ = admin.batch_execute(&format!("drop database if exists {} with (force)", self.0));
-        }
-    }
 }
 
 /// The one text that a query gives.

@@ -2,7 +2,7 @@
 
 use store::{DatabaseUrl, Store};
 
-use super::{Postgres, address, told, with_setting};
+use super::{Postgres, told, with_setting};
 use crate::samples::{apply, at, post_call};
 use crate::suite::Database;
 
@@ -17,9 +17,7 @@ fn authority() -> String {
 async fn a_certificate_that_is_checked_opens_an_encrypted_connection() {
     let database = Postgres::fresh().await;
     let checked = format!("sslmode=verify-full&sslrootcert={}", authority());
-    let url: DatabaseUrl = with_setting(&address(&database.name.0), &checked)
-        .parse()
-        .unwrap();
+    let url: DatabaseUrl = with_setting(&database.empty.url(), &checked).parse().unwrap();
 
     let store = Store::connect(&url).await.unwrap();
     apply(&store, [post_call(1)], at(201)).await;
@@ -34,7 +32,7 @@ async fn a_certificate_that_is_checked_opens_an_encrypted_connection() {
 async fn a_certificate_for_another_host_is_not_taken() {
     let database = Postgres::fresh().await;
     let checked = format!("sslmode=verify-full&sslrootcert={}", authority());
-    let elsewhere = address(&database.name.0).replace("@localhost", "@127.0.0.1");
+    let elsewhere = database.empty.url().replace("@localhost", "@127.0.0.1");
     let url: DatabaseUrl = with_setting(&elsewhere, &checked).parse().unwrap();
 
     let error = Store::connect(&url).await.err().unwrap();
