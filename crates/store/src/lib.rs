@@ -4,6 +4,7 @@
 //! [`Store`] is one small interface. Behind it every database is spoken to in its own language; one test suite
 //! (`tests/it/suite`) holds them together. What the columns mean: `docs/database.md`.
 
+mod activity;
 mod batch;
 mod blocking;
 mod columns;
@@ -28,6 +29,7 @@ use calls::{
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+pub use activity::Activity;
 pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople};
 pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
 pub use error::StoreError;
@@ -449,6 +451,11 @@ impl Store {
     /// than the last one changes nothing.
     pub async fn report_usage(&self, told: ReportedUsage, now: DateTime<Utc>) -> Result<(), StoreError> {
         on!(self, database => database.report_usage(told, now))
+    }
+
+    /// What happened last, and what waits. Fast however many calls there are.
+    pub async fn activity(&self) -> Result<Activity, StoreError> {
+        on!(self, database => database.activity())
     }
 
     /// How many requests there were lately.

@@ -1,5 +1,6 @@
 //! The database in PostgreSQL: everything in the schema `trunkline`, any number of processes at work on it.
 
+mod activity;
 mod alerts;
 mod apply;
 mod contacts;

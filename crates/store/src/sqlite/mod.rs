@@ -1,5 +1,6 @@
 //! The database as one SQLite file: WAL, one writer at a time, readers beside it.
 
+mod activity;
 mod alerts;
 mod apply;
 mod contacts;

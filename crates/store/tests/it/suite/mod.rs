@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use store::{DatabaseUrl, Store};
 
+pub(crate) mod activity;
 pub(crate) mod alerts;
 pub(crate) mod contacts;
 pub(crate) mod convergence;
@@ -65,6 +66,9 @@ macro_rules! run_suite_on {
                 three_thousand_rows_are_read_at_once
                 two_snapshots_close_together_ask_for_a_reread
                 a_time_keeps_its_microseconds
+            }
+            activity {
+                what_waits_and_when_a_webhook_came_last_is_told
             }
             convergence {
                 the_cut_and_the_order_of_events_do_not_matter
