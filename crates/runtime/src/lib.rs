@@ -7,7 +7,7 @@ mod supervisor;
 pub mod telemetry;
 
 pub use health::Health;
-pub use serve::serve;
+pub use serve::{serve, serve_http};
 pub use settings::{Settings, SettingsError};
 pub use supervisor::Supervisor;
 pub use tokio_util::sync::CancellationToken;

@@ -1,7 +1,19 @@
 //! Runs an HTTP server to its orderly end.
 
+use std::net::TcpListener;
+use std::time::Duration;
+
 use actix_web::dev::Server;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context;
 use tokio_util::sync::CancellationToken;
+
+/// How long a connection may take to send its headers, and to be let go at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an idle connection is kept. Whoever reuses one just as we close it loses the request, and CallRail does
+/// not send a webhook again: so longer than the proxies that stand before us keep theirs (up to 600 s).
+const KEEP_ALIVE: Duration = Duration::from_secs(620);
 
 /// Runs a server that was built with `disable_signals` until `shutdown`; then it takes no more connections and
 /// finishes the requests under way within its own `shutdown_timeout`.
@@ -14,4 +26,35 @@ pub async fn serve(server: Server, shutdown: CancellationToken) -> std::io::Resu
     let result = server.await;
     stop.abort();
     result
+}
+
+/// Serves the endpoints of one service, or of several, on one port until `shutdown`. What is at no endpoint is
+/// answered 404, as all errors are: `{"status":"error","code":"…","message":"…"}`.
+pub async fn serve_http(
+    listener: TcpListener,
+    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the listener has no address")?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(routes.clone())
+            .default_service(web::to(not_found))
+    })
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(PATIENCE)
+    .client_disconnect_timeout(PATIENCE)
+    .shutdown_timeout(PATIENCE.as_secs())
+    .disable_signals()
+    .listen(listener)
+    .context("cannot listen for HTTP")?
+    .run();
+    tracing::info!(%address, "serving HTTP");
+    serve(server, shutdown).await.context("the HTTP server failed")
+}
+
+async fn not_found() -> HttpResponse {
+    HttpResponse::NotFound()
+        .content_type("application/json")
+        .body(r#"{"status":"error","code":"not_found","message":"There is nothing at this address"}"#)
 }

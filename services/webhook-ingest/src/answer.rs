@@ -61,14 +61,6 @@ pub(crate) fn unread(error: Unread) -> HttpResponse {
     }
 }
 
-pub(crate) async fn not_found() -> HttpResponse {
-    refuse(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "There is nothing at this address",
-    )
-}
-
 fn refuse(status: StatusCode, code: &str, message: &str) -> HttpResponse {
     HttpResponse::build(status).json(json!({"status": "error", "code": code, "message": message}))
 }

@@ -11,26 +11,15 @@ mod metrics;
 mod test_endpoint;
 mod webhook;
 
-use std::net::TcpListener;
-use std::time::Duration;
-
-use actix_web::{App, HttpServer, web};
-use anyhow::Context;
+use actix_web::web;
 use callrail::SigningKeys;
 use calls::{PhoneNumber, Region};
 use queue::Queue;
-use runtime::{CancellationToken, Health};
+use runtime::Health;
 
 use accept::Acceptor;
 use body::BodyReader;
 use metrics::Metrics;
-
-/// How long a connection may take to send its headers, and to be let go at the end.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long an idle connection is kept. Whoever reuses one just as we close it loses the request, and CallRail does
-/// not send it again: so longer than the proxies that stand before us keep theirs (up to 600 s).
-const KEEP_ALIVE: Duration = Duration::from_secs(620);
 
 /// What the service is told.
 #[derive(Debug, Clone)]
@@ -82,28 +71,5 @@ impl WebhookIngest {
                 "/api/webhooks/callrail/{company}/{kind}",
                 web::post().to(webhook::receive_for_company),
             );
-    }
-
-    /// Serves the endpoints until `shutdown`.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let address = listener.local_addr().context("the listener has no address")?;
-        let server = HttpServer::new(move || {
-            let service = self.clone();
-            App::new()
-                .configure(move |app| service.routes(app))
-                .default_service(web::to(answer::not_found))
-        })
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(PATIENCE)
-        .client_disconnect_timeout(PATIENCE)
-        .shutdown_timeout(PATIENCE.as_secs())
-        .disable_signals()
-        .listen(listener)
-        .context("cannot listen for webhooks")?
-        .run();
-        tracing::info!(%address, "receiving webhooks");
-        runtime::serve(server, shutdown)
-            .await
-            .context("the server of the webhooks failed")
     }
 }
