@@ -109,7 +109,7 @@ fn signed_query(url: &PusherUrl, path: &str, body: &[u8], now: DateTime<Utc>) ->
     )
 }
 
-fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
+pub(crate) fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
     // HMAC takes a key of any length; the error type is there for other algorithms.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Vec::new();

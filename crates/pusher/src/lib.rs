@@ -3,6 +3,7 @@
 //! A [`PusherUrl`] says which app, a [`Pusher`] publishes [`Event`]s to it in batches, and a [`PusherError`]
 //! says whether the message or the outside is to blame.
 
+mod authorisation;
 mod client;
 mod error;
 mod event;
