@@ -27,6 +27,11 @@ impl Supervisor {
         }
     }
 
+    /// Cancelled when the process is to end, for parts that are made before they run.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
     /// Starts a task. It is to end soon after its token is cancelled, with what it holds finished.
     pub fn spawn<F>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
     where
