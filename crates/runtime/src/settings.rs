@@ -27,7 +27,7 @@ const fn key(name: &'static str, default: &'static str, meaning: &'static str) -
 }
 
 /// All settings there are.
-pub const KEYS: [Key; 30] = [
+pub const KEYS: &[Key] = &[
     key(
         "CALLRAIL_SIGNING_KEYS",
         "",
@@ -128,6 +128,11 @@ pub const KEYS: [Key; 30] = [
         "RECORDING_HOSTS",
         "",
         "Hosts (HOST or HOST:PORT) that recordings may come from beside CallRail's own; comma-separated.",
+    ),
+    key(
+        "TICKET_SECRET",
+        "",
+        "What tickets for recordings are signed with, when several processes check tokens by JWT_PUBLIC_KEY.",
     ),
     key(
         "HTTP_ADDRESS",
@@ -262,7 +267,7 @@ impl Settings {
         }
 
         let environment: BTreeMap<String, String> = environment.into_iter().collect();
-        for key in &KEYS {
+        for key in KEYS {
             if let Some(path) = environment.get(&format!("{}_FILE", key.name)) {
                 let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Mounted {
                     name: key.name,

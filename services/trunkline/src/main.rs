@@ -34,7 +34,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs everything in one process: receives webhooks, writes calls, sends alerts.
+    /// Runs everything in one process: receives webhooks, writes calls, sends alerts, answers the CRM.
     ///
     /// With nothing set it keeps a SQLite database and a durable queue under DATA_DIR (trunkline-data) and listens on
     /// 127.0.0.1:8001. CallRail's webhooks are accepted only when CALLRAIL_SIGNING_KEYS is set.
@@ -59,6 +59,8 @@ enum Command {
     Explain(commands::explain::Explain),
     /// Runs the service that receives webhooks, alone.
     WebhookIngest,
+    /// Runs the HTTP API for the CRM, alone. Run `trunkline migrate` first.
+    IntegrationApi,
     /// Runs the service that writes calls, alone. Run `trunkline migrate` first.
     CallWriter,
     /// Runs the service that sends alerts to Pusher, alone.
@@ -89,7 +91,12 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::load()?;
     let is_service = matches!(
         command,
-        Command::Run | Command::WebhookIngest | Command::CallWriter | Command::Notifier | Command::Importer
+        Command::Run
+            | Command::WebhookIngest
+            | Command::IntegrationApi
+            | Command::CallWriter
+            | Command::Notifier
+            | Command::Importer
     );
     let default_level = if is_service {
         LevelFilter::INFO
@@ -105,6 +112,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => services::run(&settings, &Service::ALL).await?,
         Command::WebhookIngest => services::run(&settings, &[Service::WebhookIngest]).await?,
+        Command::IntegrationApi => services::run(&settings, &[Service::IntegrationApi]).await?,
         Command::CallWriter => services::run(&settings, &[Service::CallWriter]).await?,
         Command::Notifier => services::run(&settings, &[Service::Notifier]).await?,
         Command::Importer => services::run(&settings, &[Service::Importer]).await?,

@@ -68,12 +68,8 @@ pub(crate) fn region(settings: &Settings) -> Result<Region, SettingsError> {
 pub(crate) fn match_rules(settings: &Settings) -> Result<MatchRules, SettingsError> {
     let Preference(preference) = settings.get_or_default("MATCH_PREFERENCE")?;
     let region = region(settings)?;
-    let never = settings.text("NEVER_MATCH").unwrap_or_default();
-    let never = never
-        .split(',')
-        .map(str::trim)
-        .filter(|number| !number.is_empty());
-    let never = never.enumerate().map(|(index, number)| {
+    let never = list(settings, "NEVER_MATCH");
+    let never = never.iter().enumerate().map(|(index, number)| {
         PhoneNumber::parse(number, region).map_err(|error| SettingsError::Invalid {
             name: "NEVER_MATCH",
             reason: format!("number {} of the list is {error}", index + 1),
@@ -83,6 +79,32 @@ pub(crate) fn match_rules(settings: &Settings) -> Result<MatchRules, SettingsErr
         preference,
         never: never.collect::<Result<HashSet<_>, _>>()?,
     })
+}
+
+/// The items of a setting that is a list.
+pub(crate) fn list(settings: &Settings, name: &'static str) -> Vec<String> {
+    let text = settings.text(name).unwrap_or_default();
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(str::to_owned).collect()
+}
+
+/// Origins, each as a browser writes it: a slip of the pen would be one that no browser ever sends.
+pub(crate) fn cors_origins(settings: &Settings) -> Result<Vec<String>, SettingsError> {
+    let origins = list(settings, "CORS_ORIGINS");
+    let is_origin = |text: &String| {
+        let url = reqwest::Url::parse(text);
+        url.is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == *text)
+    };
+    if let Some(place) = origins.iter().position(|origin| !is_origin(origin)) {
+        return Err(SettingsError::Invalid {
+            name: "CORS_ORIGINS",
+            reason: format!(
+                "number {} of the list is no origin like https://crm.example.com",
+                place + 1
+            ),
+        });
+    }
+    Ok(origins)
 }
 
 pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {

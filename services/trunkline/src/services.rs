@@ -3,10 +3,11 @@
 use anyhow::Context;
 use call_writer::{CallWriter, CrmContacts};
 use callrail::SigningKeys;
+use integration_api::{CallRail, IntegrationApi, TokenRules, TokenSettings};
 use queue::Pauses;
 use runtime::settings::Span;
 use runtime::{Health, Settings, SettingsError, Supervisor};
-use store::Store;
+use store::{RequestClass, Store};
 use webhook_ingest::WebhookIngest;
 
 use crate::parts;
@@ -15,14 +16,16 @@ use crate::parts;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     WebhookIngest,
+    IntegrationApi,
     CallWriter,
     Notifier,
     Importer,
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::WebhookIngest,
+        Self::IntegrationApi,
         Self::CallWriter,
         Self::Notifier,
         Self::Importer,
@@ -33,9 +36,20 @@ impl Service {
     fn metrics_address(self) -> &'static str {
         match self {
             Self::WebhookIngest => "127.0.0.1:9001",
+            Self::IntegrationApi => "127.0.0.1:9002",
             Self::CallWriter => "127.0.0.1:9003",
             Self::Notifier => "127.0.0.1:9004",
             Self::Importer => "127.0.0.1:9005",
+        }
+    }
+
+    /// Where its endpoints are served unless `HTTP_ADDRESS` says otherwise, if it has any. A process that runs several
+    /// takes the first one's for all.
+    fn http_address(self) -> Option<&'static str> {
+        match self {
+            Self::WebhookIngest => Some("127.0.0.1:8001"),
+            Self::IntegrationApi => Some("127.0.0.1:8002"),
+            Self::CallWriter | Self::Notifier | Self::Importer => None,
         }
     }
 }
@@ -49,6 +63,10 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let ingest_settings = runs(Service::WebhookIngest)
         .then(|| ingest_settings(settings))
         .transpose()?;
+    let api_settings = runs(Service::IntegrationApi)
+        .then(|| api_settings(settings, runs(Service::WebhookIngest)))
+        .transpose()?;
+    parts::callrail_access(settings)?;
     let writer_settings = runs(Service::CallWriter)
         .then(|| writer_settings(settings))
         .transpose()?;
@@ -60,11 +78,10 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         .map_or("127.0.0.1:9001", |service| service.metrics_address());
     let metrics_address = settings.text("METRICS_ADDRESS").unwrap_or(metrics_address);
     let health_listener = parts::listen("METRICS_ADDRESS", metrics_address)?;
-    let http_address: String = settings.get_or_default("HTTP_ADDRESS")?;
-    let ingest = match ingest_settings {
-        Some(ingest_settings) => Some((ingest_settings, parts::listen("HTTP_ADDRESS", &http_address)?)),
-        None => None,
-    };
+    let http_address = services.iter().find_map(|service| service.http_address());
+    let http_listener = http_address
+        .map(|address| parts::listen("HTTP_ADDRESS", settings.text("HTTP_ADDRESS").unwrap_or(address)))
+        .transpose()?;
 
     // The one process of the standalone shape minds its own database; services that run alone are many, and leave
     // that to `trunkline migrate`.
@@ -78,7 +95,9 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     queue.register_metrics(health.registry());
     let mut supervisor = Supervisor::new(grace);
 
-    let store = if runs(Service::CallWriter) || runs(Service::Importer) {
+    // One for all who write: on SQLite they wait for each other in the order in which they came.
+    let needs_store = [Service::CallWriter, Service::IntegrationApi, Service::Importer];
+    let store = if needs_store.into_iter().any(runs) {
         Some(parts::store(settings).await?)
     } else {
         None
@@ -100,7 +119,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
             Ok(())
         });
     }
-    if let Some(store) = store.filter(|_| runs(Service::Importer)) {
+    if let Some(store) = store.clone().filter(|_| runs(Service::Importer)) {
         match parts::importer(settings, store, queue.clone())? {
             Some(importer) => {
                 importer.metrics.register(health.registry());
@@ -113,9 +132,26 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
             None => tracing::info!("CALLRAIL_API_KEY is not set: no past calls are imported"),
         }
     }
-    if let Some((ingest_settings, listener)) = ingest {
-        let ingest = WebhookIngest::new(ingest_settings, queue, &mut health);
-        supervisor.spawn("webhook-ingest", |shutdown| ingest.serve(listener, shutdown));
+    let ingest = ingest_settings.map(|settings| WebhookIngest::new(settings, queue.clone(), &mut health));
+    let api = match (api_settings, store) {
+        (Some(api_settings), Some(store)) => {
+            let callrail = callrail(settings, &store)?;
+            let shutdown = supervisor.shutdown();
+            let api = IntegrationApi::new(api_settings, store, queue, callrail, &mut health, shutdown)?;
+            Some(api)
+        }
+        _ => None,
+    };
+    if let Some(listener) = http_listener {
+        let routes = move |app: &mut actix_web::web::ServiceConfig| {
+            if let Some(ingest) = &ingest {
+                ingest.routes(app);
+            }
+            if let Some(api) = &api {
+                api.routes(app);
+            }
+        };
+        supervisor.spawn("http", |shutdown| runtime::serve_http(listener, routes, shutdown));
     }
     tracing::info!(?services, %metrics_address, "running");
     supervisor.spawn("health", |shutdown| health.serve(health_listener, shutdown));
@@ -130,6 +166,39 @@ fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, Sett
         signing_keys,
         region: parts::region(settings)?,
     })
+}
+
+fn api_settings(settings: &Settings, receives_webhooks: bool) -> anyhow::Result<integration_api::Settings> {
+    let tokens = TokenRules::new(TokenSettings {
+        secret: settings.get("JWT_SECRET")?,
+        public_key: settings.get("JWT_PUBLIC_KEY")?,
+        audience: settings.get("JWT_AUDIENCE")?,
+        issuer: settings.get("JWT_ISSUER")?,
+        user_claim: settings.get_or_default("JWT_USER_CLAIM")?,
+    })?;
+    Ok(integration_api::Settings {
+        tokens,
+        cors_origins: parts::cors_origins(settings)?,
+        company: settings.get("CALLRAIL_COMPANY_ID")?,
+        signing_keys: settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default(),
+        receives_webhooks,
+        region: parts::region(settings)?,
+        rules: parts::match_rules(settings)?,
+        pusher: settings.get("PUSHER_URL")?,
+        recording_hosts: parts::list(settings, "RECORDING_HOSTS"),
+        ticket_secret: settings.get("TICKET_SECRET")?,
+    })
+}
+
+fn callrail(settings: &Settings, store: &Store) -> anyhow::Result<Option<CallRail>> {
+    let interactive = parts::callrail_client(settings, store, RequestClass::Interactive)?;
+    let recording = parts::callrail_client(settings, store, RequestClass::Recording)?;
+    Ok(interactive
+        .zip(recording)
+        .map(|(interactive, recording)| CallRail {
+            interactive,
+            recording,
+        }))
 }
 
 fn writer_settings(settings: &Settings) -> Result<call_writer::Settings, SettingsError> {

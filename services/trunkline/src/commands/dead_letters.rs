@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use calls::{QuarantinedDelivery, Region, Replay};
+use calls::{QuarantinedDelivery, Region};
 use clap::{Args, Subcommand};
-use queue::{Message, Queue, QueueName};
+use integration_api::dead_letters::{self, NotReplayed};
+use queue::Queue;
 use runtime::Settings;
 use store::{DeadLetterState, KeptDeadLetter, Store};
 use uuid::Uuid;
@@ -167,24 +168,16 @@ async fn replay(
     region: Region,
 ) -> anyhow::Result<ExitCode> {
     let (mut replayed, mut failed) = (0, 0);
-    for KeptDeadLetter { letter, state } in letters {
-        // A name of its own: should it fail again, it is another dead letter.
-        let id = Uuid::now_v7();
-        let (name, body) = match Replay::of(&letter.body, id, region) {
-            Ok(Replay::Event(event)) => (queue_of(&letter.queue, event.kind.is_progress()), event.encode()),
-            Ok(Replay::Alert(alert)) => (QueueName::Alerts, alert.encode()),
-            Err(error) => {
-                println!("{}: {:#}", letter.id, anyhow::Error::new(error));
+    for kept in letters {
+        match dead_letters::replay(store, queue, &kept, region).await {
+            Ok(()) => replayed += 1,
+            Err(NotReplayed::Unfit(reason)) => {
+                println!("{}: {:#}", kept.letter.id, anyhow::Error::new(reason));
                 failed += 1;
-                continue;
             }
-        };
-        // Published first: a crash between the two replays it twice, which changes nothing, rather than never.
-        queue.publish(name, Message::new(id, body)).await?;
-        store
-            .set_dead_letter_state(letter.id, state, DeadLetterState::Replayed)
-            .await?;
-        replayed += 1;
+            // It would be the same with all of them.
+            Err(error) => return Err(error.into()),
+        }
     }
     println!("{replayed} replayed, {failed} could not be.");
     Ok(if failed == 0 {
@@ -194,21 +187,10 @@ async fn replay(
     })
 }
 
-fn queue_of(name: &str, is_progress: bool) -> QueueName {
-    match name.parse() {
-        Ok(QueueName::Backfill) => QueueName::Backfill,
-        _ if is_progress => QueueName::Progress,
-        _ => QueueName::Live,
-    }
-}
-
 async fn discard(store: &Store, letters: Vec<KeptDeadLetter>) -> anyhow::Result<()> {
     let mut discarded = 0;
-    for KeptDeadLetter { letter, state } in letters {
-        let done = store
-            .set_dead_letter_state(letter.id, state, DeadLetterState::Discarded)
-            .await?;
-        discarded += usize::from(done);
+    for kept in letters {
+        discarded += usize::from(dead_letters::discard(store, &kept).await?);
     }
     println!("{discarded} discarded.");
     Ok(())

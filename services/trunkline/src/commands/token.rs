@@ -3,13 +3,11 @@
 use anyhow::Context;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
+use integration_api::{MIN_SECRET_BYTES, READ, WRITE};
 use jsonwebtoken::{EncodingKey, Header};
 use runtime::Settings;
 use runtime::settings::Span;
-use serde::Serialize;
-
-/// The shortest secret that HS256 may have: as long as its hash (RFC 7518, section 3.2).
-const MIN_SECRET_BYTES: usize = 32;
+use serde_json::json;
 
 /// Prints a token for `Authorization: Bearer`.
 #[derive(Args)]
@@ -18,19 +16,11 @@ pub(crate) struct Token {
     #[arg(long, default_value = "developer")]
     user: String,
     /// What the bearer may do; can be given several times.
-    #[arg(long = "scope", value_name = "SCOPE", default_values_t = ["callrail:read".to_owned(), "callrail:write".to_owned()])]
+    #[arg(long = "scope", value_name = "SCOPE", default_values_t = [READ.to_owned(), WRITE.to_owned()])]
     scopes: Vec<String>,
     /// How long it holds, as in 30m or 8h.
     #[arg(long, default_value = "8h")]
     valid_for: Span,
-}
-
-#[derive(Serialize)]
-struct Claims<'a> {
-    sub: &'a str,
-    scope: String,
-    iat: i64,
-    exp: i64,
 }
 
 impl Token {
@@ -42,12 +32,22 @@ impl Token {
         );
         let now = Utc::now();
         let lifetime = TimeDelta::from_std(self.valid_for.0).context("--valid-for is too long")?;
-        let claims = Claims {
-            sub: &self.user,
-            scope: self.scopes.join(" "),
-            iat: now.timestamp(),
-            exp: (now + lifetime).timestamp(),
-        };
+        let ends = now
+            .checked_add_signed(lifetime)
+            .context("--valid-for is too long")?;
+        let user_claim: String = settings.get_or_default("JWT_USER_CLAIM")?;
+        let mut claims = json!({
+            "scope": self.scopes.join(" "),
+            "iat": now.timestamp(),
+            "exp": ends.timestamp(),
+        });
+        claims[user_claim] = json!(self.user);
+        // What the API will ask for.
+        for (claim, name) in [("aud", "JWT_AUDIENCE"), ("iss", "JWT_ISSUER")] {
+            if let Some(value) = settings.text(name) {
+                claims[claim] = json!(value);
+            }
+        }
         let key = EncodingKey::from_secret(secret.as_bytes());
         let token =
             jsonwebtoken::encode(&Header::default(), &claims, &key).context("cannot sign the token")?;

@@ -1,0 +1,220 @@
+//! `/api/contacts`: the CRM tells of its people, by whose telephone numbers calls are matched.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path, Payload};
+use calls::{Contact, ContactKind, ContactRef, PhoneNumber, Region};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use store::{ContactWithPhones, ContactsSaved};
+use utoipa::ToSchema;
+
+use crate::answer::{Answer, Refusal};
+use crate::shapes::{Done, Problem, SUCCESS};
+use crate::{Api, body};
+
+/// How many contacts are saved at a time.
+const BATCH: usize = 1_000;
+
+/// How many problems are told one by one.
+const PROBLEMS_SHOWN: usize = 100;
+
+/// One of the CRM's people.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct PersonDetails {
+    name: Option<String>,
+    /// The CRM's user who looks after the person, and hears of the calls on a channel of his own.
+    owner_id: Option<String>,
+    /// All telephone numbers, in any spelling; others that were known are forgotten.
+    #[serde(default)]
+    phones: Vec<String>,
+    /// When the CRM changed the person; now unless said otherwise.
+    updated_at: Option<DateTime<Utc>>,
+}
+
+/// One line of many.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct PersonLine {
+    /// `lead` or `customer`.
+    kind: String,
+    /// The CRM's id.
+    id: String,
+    #[serde(flatten)]
+    details: PersonDetails,
+}
+
+/// What became of people that were told.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PeopleSaved {
+    #[schema(example = "success")]
+    status: &'static str,
+    /// How many are new or changed.
+    saved: usize,
+    /// How many earlier calls could be linked thanks to them.
+    calls_linked: usize,
+    /// Numbers by which nobody will be found, and lines that could not be used: how many, and the first hundred.
+    problems: usize,
+    first_problems: Vec<ContactProblem>,
+}
+
+/// What is wrong with a line.
+#[derive(Serialize, ToSchema)]
+struct ContactProblem {
+    /// From 1.
+    line: usize,
+    reason: String,
+}
+
+impl PeopleSaved {
+    fn new() -> Self {
+        Self {
+            status: SUCCESS,
+            saved: 0,
+            calls_linked: 0,
+            problems: 0,
+            first_problems: Vec::new(),
+        }
+    }
+
+    fn count(&mut self, saved: ContactsSaved) {
+        self.saved += saved.saved;
+        self.calls_linked += saved.calls_linked;
+    }
+
+    fn problem(&mut self, line: usize, reason: impl Into<String>) {
+        self.problems += 1;
+        if self.first_problems.len() < PROBLEMS_SHOWN {
+            self.first_problems.push(ContactProblem {
+                line,
+                reason: reason.into(),
+            });
+        }
+    }
+}
+
+impl PersonDetails {
+    fn into_contact(
+        self,
+        contact: ContactRef,
+        line: usize,
+        region: Region,
+        now: DateTime<Utc>,
+        report: &mut PeopleSaved,
+    ) -> ContactWithPhones {
+        let mut phones = Vec::with_capacity(self.phones.len());
+        for (index, text) in self.phones.iter().enumerate() {
+            match PhoneNumber::parse(text, region) {
+                Ok(number) => phones.push(number),
+                Err(error) => report.problem(line, format!("number {} is {error}", index + 1)),
+            }
+        }
+        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        ContactWithPhones {
+            contact: Contact {
+                contact,
+                name: given(self.name),
+                owner_id: given(self.owner_id),
+                updated_at: self.updated_at.unwrap_or(now),
+            },
+            phones,
+        }
+    }
+}
+
+fn contact_ref(kind: &str, id: String) -> Result<ContactRef, &'static str> {
+    let kind = ContactKind::from_name(kind).ok_or("kind is neither lead nor customer")?;
+    if id.trim().is_empty() {
+        return Err("id is empty");
+    }
+    Ok(ContactRef { kind, id })
+}
+
+/// Tells of a person: new, or changed. Earlier calls that had no match are linked.
+#[utoipa::path(
+    put,
+    path = "/api/contacts/{kind}/{id}",
+    tag = "contacts",
+    params(
+        ("kind" = String, Path, description = "`lead` or `customer`"),
+        ("id" = String, Path, description = "The CRM's id"),
+    ),
+    request_body = PersonDetails,
+    responses(
+        (status = 200, description = "The person is known", body = PeopleSaved),
+        (status = 400, description = "The person cannot be read", body = Problem),
+    )
+)]
+pub(crate) async fn save(path: Path<(String, String)>, payload: Payload, api: Data<Api>) -> Answer {
+    let (kind, id) = path.into_inner();
+    let contact = contact_ref(&kind, id).map_err(Refusal::invalid)?;
+    let details: PersonDetails = body::object(payload).await?;
+    let (now, mut report) = (Utc::now(), PeopleSaved::new());
+    let person = details.into_contact(contact, 1, api.settings.region, now, &mut report);
+    let saved = api
+        .store
+        .save_contacts(vec![person], &api.settings.rules, now)
+        .await?;
+    report.count(saved);
+    Ok(HttpResponse::Ok().json(report))
+}
+
+/// Removes a person. Links of calls with him stay.
+#[utoipa::path(
+    delete,
+    path = "/api/contacts/{kind}/{id}",
+    tag = "contacts",
+    params(
+        ("kind" = String, Path, description = "`lead` or `customer`"),
+        ("id" = String, Path, description = "The CRM's id"),
+    ),
+    responses(
+        (status = 200, description = "The person is not known any more", body = Done),
+        (status = 404, description = "The person was not known", body = Problem),
+    )
+)]
+pub(crate) async fn remove(path: Path<(String, String)>, api: Data<Api>) -> Answer {
+    let (kind, id) = path.into_inner();
+    let contact = contact_ref(&kind, id).map_err(Refusal::invalid)?;
+    match api.store.remove_contacts(vec![contact]).await? {
+        0 => Err(Refusal::not_found("There is no such contact")),
+        _ => Ok(HttpResponse::Ok().json(Done::new("Contact removed"))),
+    }
+}
+
+/// Tells of many people, one JSON object a line. A line that cannot be used costs no other.
+#[utoipa::path(
+    post,
+    path = "/api/contacts",
+    tag = "contacts",
+    request_body(content = PersonLine, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, description = "What became of them", body = PeopleSaved),
+        (status = 413, description = "More than 16 MiB: send them in parts", body = Problem),
+    )
+)]
+pub(crate) async fn save_many(payload: Payload, api: Data<Api>) -> Answer {
+    let bytes = body::list(payload).await?;
+    let (now, mut report) = (Utc::now(), PeopleSaved::new());
+    let mut batch = Vec::with_capacity(BATCH);
+    for (index, text) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        let line = index + 1;
+        let read = serde_json::from_slice::<PersonLine>(text);
+        // The parser's text could hold what stands in the line.
+        let read = read.map_err(|_| "not a JSON object with kind, id and phones");
+        let read = read.and_then(|read| Ok((contact_ref(&read.kind, read.id)?, read.details)));
+        match read {
+            Ok((contact, details)) => {
+                batch.push(details.into_contact(contact, line, api.settings.region, now, &mut report));
+            }
+            Err(reason) => report.problem(line, reason),
+        }
+        if batch.len() == BATCH {
+            let full = std::mem::take(&mut batch);
+            report.count(api.store.save_contacts(full, &api.settings.rules, now).await?);
+        }
+    }
+    report.count(api.store.save_contacts(batch, &api.settings.rules, now).await?);
+    Ok(HttpResponse::Ok().json(report))
+}

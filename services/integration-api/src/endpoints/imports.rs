@@ -1,0 +1,148 @@
+//! `/api/integrations/callrail/imports`: what became of imports, and an end to them.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use chrono::Utc;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::import_calls::look;
+use crate::answer::{Answer, Refusal};
+use crate::auth::User;
+use crate::event_stream;
+use crate::shapes::{Done, ImportRun, Imports, OneImport, Problem, SUCCESS};
+use crate::{Api, path, query};
+
+/// How many runs a page has, unless the caller says otherwise, and at most.
+const PAGE: u32 = 20;
+const MAX_PAGE: u32 = 100;
+
+/// How many failed calls are told.
+const FAILED_SHOWN: u32 = 1_000;
+
+/// How often a listener is told of progress, if there is any.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageOfImports {
+    /// How many, up to 100; 20 unless said otherwise.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    before: Option<Uuid>,
+}
+
+/// The imports, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/callrail/imports",
+    tag = "imports",
+    params(PageOfImports),
+    responses((status = 200, description = "A page of them", body = Imports))
+)]
+pub(crate) async fn list(page: query::Parameters<PageOfImports>, api: Data<Api>) -> Answer {
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let runs = api.store.imports(limit, page.before).await?;
+    let next = (runs.len() == limit as usize)
+        .then(|| runs.last().map(|run| run.id))
+        .flatten();
+    let mut imports = Vec::with_capacity(runs.len());
+    for run in &runs {
+        imports.push(ImportRun::new(run, &api.store.import_counts(run.id).await?));
+    }
+    Ok(HttpResponse::Ok().json(Imports {
+        status: SUCCESS,
+        imports,
+        next,
+    }))
+}
+
+/// One import, with the calls that failed and why.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/callrail/imports/{id}",
+    tag = "imports",
+    params(("id" = Uuid, Path, description = "As the list shows it")),
+    responses(
+        (status = 200, description = "The import", body = OneImport),
+        (status = 404, description = "There is none with this id", body = Problem),
+    )
+)]
+pub(crate) async fn show(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
+    let (run, counts) = look(&api.store, *id).await?;
+    let failed = api.store.failed_import_calls(run.id, FAILED_SHOWN, None).await?;
+    Ok(HttpResponse::Ok().json(OneImport {
+        status: SUCCESS,
+        import: ImportRun::new(&run, &counts),
+        failed_calls: failed.into_iter().map(Into::into).collect(),
+    }))
+}
+
+/// The progress of an import as server-sent events: `progress` whenever something changes, `done` at the end.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/callrail/imports/{id}/events",
+    tag = "imports",
+    params(("id" = Uuid, Path, description = "As the list shows it")),
+    responses(
+        (status = 200, description = "The data of every event is the import", body = ImportRun, content_type = "text/event-stream"),
+        (status = 404, description = "There is none with this id", body = Problem),
+    )
+)]
+pub(crate) async fn events(id: path::Segment<Uuid>, user: User, api: Data<Api>) -> Answer {
+    let id = *id;
+    look(&api.store, id).await?;
+    let (store, shutdown) = (api.store.clone(), api.shutdown.clone());
+    Ok(event_stream::answer(
+        user.remaining(),
+        shutdown,
+        |events| async move {
+            let mut told = None;
+            loop {
+                // A database that is away for a while ends no stream.
+                if let Ok((run, counts)) = look(&store, id).await {
+                    let now = ImportRun::new(&run, &counts);
+                    let is_done = now.complete || !(run.state.is_open() || counts.queued > 0);
+                    if is_done {
+                        return events.send("done", None, &now).await;
+                    }
+                    if told.as_ref() != Some(&now) {
+                        events.send("progress", None, &now).await?;
+                        told = Some(now);
+                    }
+                }
+                tokio::time::sleep(PROGRESS_EVERY).await;
+            }
+        },
+    ))
+}
+
+/// Stops an import. Calls that are on their way arrive nevertheless.
+#[utoipa::path(
+    delete,
+    path = "/api/integrations/callrail/imports/{id}",
+    tag = "imports",
+    params(("id" = Uuid, Path, description = "As the list shows it")),
+    responses(
+        (status = 200, description = "It is stopped", body = Done),
+        (status = 404, description = "There is none with this id", body = Problem),
+        (status = 409, description = "It has ended already", body = Problem),
+    )
+)]
+pub(crate) async fn cancel(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
+    let was_open = api.store.cancel_import(*id, Utc::now()).await?;
+    if was_open {
+        tracing::info!(import.id = %*id, "an import was cancelled");
+        return Ok(HttpResponse::Ok().json(Done::new("Import cancelled")));
+    }
+    look(&api.store, *id).await?;
+    Err(Refusal::new(
+        StatusCode::CONFLICT,
+        "import_over",
+        "The import has ended already",
+    ))
+}

@@ -1,0 +1,67 @@
+//! `GET /api/openapi.json`: the API, described from its code. For everybody: it holds no data.
+
+use actix_web::HttpResponse;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{
+    call, contacts, dead_letters, import_calls, imports, interactions, list_alerts, pusher_auth, recording,
+    review, setup_webhook, status, test_connection,
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Trunkline",
+        description = "CallRail's calls for a CRM. Every refusal is {\"status\":\"error\",\"code\",\"message\"}."
+    ),
+    paths(
+        test_connection::test,
+        import_calls::import,
+        imports::list,
+        imports::show,
+        imports::events,
+        imports::cancel,
+        call::show,
+        recording::issue_ticket,
+        recording::play,
+        setup_webhook::set_up,
+        status::show,
+        list_alerts::list,
+        list_alerts::stream,
+        pusher_auth::authorise,
+        interactions::search,
+        interactions::show,
+        interactions::history,
+        interactions::link,
+        review::list,
+        contacts::save,
+        contacts::remove,
+        contacts::save_many,
+        dead_letters::list,
+        dead_letters::show,
+        dead_letters::replay,
+        dead_letters::discard,
+    ),
+    security(("token" = [])),
+    modifiers(&Token)
+)]
+struct Document;
+
+/// `Authorization: Bearer`.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+pub(crate) async fn document() -> HttpResponse {
+    HttpResponse::Ok().json(Document::openapi())
+}

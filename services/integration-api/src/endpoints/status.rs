@@ -1,0 +1,138 @@
+//! `GET /api/integrations/callrail/status`: is all well? Answered at once, whatever is away.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use store::{RequestLimits, RequestsMade};
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use crate::Api;
+use crate::answer::Answer;
+use crate::shapes::SUCCESS;
+
+/// How long the database and the queue may take before their part stays empty.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Status {
+    #[schema(example = "success")]
+    status: &'static str,
+    integration: IntegrationStatus,
+    health: HealthStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+struct IntegrationStatus {
+    #[schema(example = "CallRail")]
+    name: &'static str,
+    /// Account and key are set.
+    configured: bool,
+    /// CallRail has accepted the key within the last minute.
+    connected: bool,
+    /// Why not.
+    error: Option<String>,
+    features: Features,
+}
+
+/// What works with what is set.
+#[derive(Serialize, ToSchema)]
+struct Features {
+    call_import: bool,
+    webhook_support: bool,
+    recording_download: bool,
+    real_time_alerts: bool,
+}
+
+/// What an operator looks at. What does not answer in time is null.
+#[derive(Serialize, ToSchema)]
+struct HealthStatus {
+    /// When CallRail last sent something.
+    last_webhook_at: Option<DateTime<Utc>>,
+    /// Messages that wait, by queue.
+    queues: Option<BTreeMap<&'static str, u64>>,
+    /// Dead letters that wait for somebody to look at them.
+    dead_letters_waiting: Option<u64>,
+    imports_open: Option<u64>,
+    requests: Option<Requests>,
+}
+
+/// Requests to CallRail's API by this installation, by other tools of the account, and how many there may be.
+#[derive(Serialize, ToSchema)]
+struct Requests {
+    last_minute: u32,
+    last_hour: u32,
+    last_day: u32,
+    last_hour_by_others: u32,
+    last_day_by_others: u32,
+    limit_per_minute: u32,
+    limit_per_hour: u32,
+    limit_per_day: u32,
+}
+
+impl Requests {
+    fn new(made: RequestsMade, limits: RequestLimits) -> Self {
+        Self {
+            last_minute: made.minute,
+            last_hour: made.hour,
+            last_day: made.day,
+            last_hour_by_others: made.hour_by_others,
+            last_day_by_others: made.day_by_others,
+            limit_per_minute: limits.per_minute,
+            limit_per_hour: limits.per_hour,
+            limit_per_day: limits.per_day,
+        }
+    }
+}
+
+/// Whether CallRail answers, what works, and what an operator should look at.
+#[utoipa::path(
+    get,
+    path = "/api/integrations/callrail/status",
+    tag = "callrail",
+    responses((status = 200, description = "Also when something is not well", body = Status))
+)]
+pub(crate) async fn show(api: Data<Api>) -> Answer {
+    let (connected, activity, made, depths) = tokio::join!(
+        api.connection.state(),
+        timeout(PATIENCE, api.store.activity()),
+        timeout(PATIENCE, api.store.requests_made(Utc::now())),
+        timeout(PATIENCE, api.queue.depths()),
+    );
+    let activity = activity.ok().and_then(Result::ok);
+    let made = made.ok().and_then(Result::ok);
+    let depths = depths.ok().and_then(Result::ok);
+    let configured = api.callrail.is_some();
+    let knows_keys = api.settings.receives_webhooks;
+    Ok(HttpResponse::Ok().json(Status {
+        status: SUCCESS,
+        integration: IntegrationStatus {
+            name: "CallRail",
+            configured,
+            connected: connected.is_ok(),
+            error: connected.err(),
+            features: Features {
+                call_import: configured,
+                webhook_support: !(knows_keys && api.settings.signing_keys.is_empty()),
+                recording_download: configured,
+                real_time_alerts: true,
+            },
+        },
+        health: HealthStatus {
+            last_webhook_at: activity.and_then(|activity| activity.last_webhook_at),
+            queues: depths.map(|depths| {
+                depths
+                    .into_iter()
+                    .map(|(name, depth)| (name.as_str(), depth))
+                    .collect()
+            }),
+            dead_letters_waiting: activity.map(|activity| activity.dead_letters_waiting),
+            imports_open: activity.map(|activity| activity.imports_open),
+            requests: made.map(|made| Requests::new(made, RequestLimits::default())),
+        },
+    }))
+}
