@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
 
+use crate::shapes::Problem;
+
 /// What an endpoint answers when all is well.
 pub(crate) type Answer = Result<HttpResponse, Refusal>;
 
@@ -106,12 +108,12 @@ impl ResponseError for Refusal {
         if let Some(rest) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, rest.as_secs().max(1).to_string()));
         }
-        let mut body = Map::new();
-        body.insert("status".to_owned(), json!("error"));
-        body.insert("code".to_owned(), json!(self.code));
-        body.insert("message".to_owned(), json!(self.message));
-        body.extend(self.details.clone());
-        response.json(body)
+        response.json(Problem {
+            status: "error",
+            code: self.code,
+            message: &self.message,
+            details: &self.details,
+        })
     }
 }
 
@@ -150,11 +152,8 @@ impl From<ApiError> for Refusal {
                 "CallRail does not know this account, or not for this key: compare CALLRAIL_ACCOUNT_ID with the number \
                  in the address of CallRail's pages",
             ),
-            ApiError::RateLimited { retry_after, .. } => Self {
-                retry_after: *retry_after,
-                ..too_many()
-            },
-            ApiError::Budget(BudgetError::Exhausted { retry_after }) => Self {
+            ApiError::RateLimited { retry_after, .. }
+            | ApiError::Budget(BudgetError::Exhausted { retry_after }) => Self {
                 retry_after: *retry_after,
                 ..too_many()
             },

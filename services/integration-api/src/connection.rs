@@ -26,8 +26,8 @@ pub(crate) struct Probe {
     error: Option<String>,
 }
 
-/// Knows whether CallRail answers. Every question costs a request of the account's budget, so it is asked only while
-/// somebody wants to know.
+/// Knows whether CallRail answers. Every question costs a request of the account's budget, so after the start it is
+/// asked only while somebody wants to know.
 pub(crate) struct Connection {
     wanted: Arc<Notify>,
     last: watch::Receiver<Option<Probe>>,
@@ -41,6 +41,8 @@ impl Connection {
         let (sender, last) = watch::channel(None);
         let can_ask = client.is_some();
         if let Some(client) = client {
+            // The first who wants to know is told at once, too.
+            wanted.notify_one();
             tokio::spawn(ask(client, Arc::clone(&wanted), sender, shutdown));
         }
         Self {

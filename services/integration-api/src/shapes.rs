@@ -3,7 +3,7 @@
 use calls::{CallId, CompanyId, ContactRef, Direction, Interaction, Link, RecordedSnapshot, Seal, explain};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::{
     CallHistory, DeadLetterState, FailedCall, Import, ImportCounts, KeptDeadLetter, RaisedAlert,
     StoredInteraction,
@@ -16,13 +16,17 @@ pub(crate) const SUCCESS: &str = "success";
 
 /// How every refusal looks; some tell more.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Problem {
+pub(crate) struct Problem<'a> {
     /// Always `error`.
-    status: &'static str,
+    pub(crate) status: &'static str,
     /// For programs: what went wrong.
-    code: &'static str,
+    pub(crate) code: &'static str,
     /// For people: what went wrong, and what to do.
-    message: String,
+    pub(crate) message: &'a str,
+    /// What the caller needs besides.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub(crate) details: &'a Map<String, Value>,
 }
 
 /// That something is done.
@@ -158,7 +162,7 @@ pub(crate) struct OneImport {
 
 /// Runs, newest first.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Imports {
+pub(crate) struct ImportPage {
     #[schema(example = "success")]
     pub(crate) status: &'static str,
     pub(crate) imports: Vec<ImportRun>,
@@ -320,7 +324,7 @@ pub(crate) struct OneInteraction {
 
 /// Interactions, latest call first.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Interactions {
+pub(crate) struct InteractionPage {
     #[schema(example = "success")]
     pub(crate) status: &'static str,
     pub(crate) interactions: Vec<InteractionShape>,
@@ -485,7 +489,7 @@ impl From<&Link> for MatchShape {
 
 /// Alerts, oldest first.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Alerts {
+pub(crate) struct AlertPage {
     #[schema(example = "success")]
     pub(crate) status: &'static str,
     pub(crate) alerts: Vec<AlertShape>,
@@ -542,7 +546,7 @@ impl From<&KeptDeadLetter> for DeadLetterShape {
 
 /// Dead letters, newest first.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct DeadLetters {
+pub(crate) struct DeadLetterPage {
     #[schema(example = "success")]
     pub(crate) status: &'static str,
     pub(crate) dead_letters: Vec<DeadLetterShape>,

@@ -25,6 +25,7 @@ async fn every_command_has_a_help_that_says_what_it_is_for() {
         "token",
         "explain",
         "webhook-ingest",
+        "integration-api",
         "call-writer",
         "notifier",
     ];

@@ -6,6 +6,8 @@
     reason = "clippy takes the functions shared by the tests for no tests"
 )]
 
+mod api;
+mod api_tokens;
 mod bad_input;
 mod commands;
 mod crash;

@@ -25,6 +25,7 @@ pub(crate) struct Freshness {
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/call/{call_id}",
+    operation_id = "show_call",
     tag = "callrail",
     params(("call_id" = String, Path, description = "CAL…, as in the column `call_sid`"), Freshness),
     responses(

@@ -132,6 +132,7 @@ fn contact_ref(kind: &str, id: String) -> Result<ContactRef, &'static str> {
 #[utoipa::path(
     put,
     path = "/api/contacts/{kind}/{id}",
+    operation_id = "save_contact",
     tag = "contacts",
     params(
         ("kind" = String, Path, description = "`lead` or `customer`"),
@@ -161,6 +162,7 @@ pub(crate) async fn save(path: Path<(String, String)>, payload: Payload, api: Da
 #[utoipa::path(
     delete,
     path = "/api/contacts/{kind}/{id}",
+    operation_id = "remove_contact",
     tag = "contacts",
     params(
         ("kind" = String, Path, description = "`lead` or `customer`"),
@@ -184,6 +186,7 @@ pub(crate) async fn remove(path: Path<(String, String)>, api: Data<Api>) -> Answ
 #[utoipa::path(
     post,
     path = "/api/contacts",
+    operation_id = "save_contacts",
     tag = "contacts",
     request_body(content = PersonLine, content_type = "application/x-ndjson"),
     responses(

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::interactions::word;
 use crate::answer::{Answer, Refusal};
 use crate::dead_letters::{NotReplayed, discard as put_aside, replay as try_again};
-use crate::shapes::{DeadLetters, Done, OneDeadLetter, Problem, SUCCESS};
+use crate::shapes::{DeadLetterPage, Done, OneDeadLetter, Problem, SUCCESS};
 use crate::{Api, path, query};
 
 /// How many a page has, unless the caller says otherwise, and at most.
@@ -35,10 +35,11 @@ pub(crate) struct PageOfLetters {
 #[utoipa::path(
     get,
     path = "/api/dead-letters",
+    operation_id = "list_dead_letters",
     tag = "dead letters",
     params(PageOfLetters),
     responses(
-        (status = 200, description = "A page of them", body = DeadLetters),
+        (status = 200, description = "A page of them", body = DeadLetterPage),
         (status = 400, description = "A parameter cannot be read", body = Problem),
     )
 )]
@@ -54,7 +55,7 @@ pub(crate) async fn list(page: query::Parameters<PageOfLetters>, api: Data<Api>)
     };
     let letters = api.store.dead_letters(state, limit, page.before).await?;
     let next = letters.last().filter(|_| letters.len() >= limit as usize);
-    Ok(HttpResponse::Ok().json(DeadLetters {
+    Ok(HttpResponse::Ok().json(DeadLetterPage {
         status: SUCCESS,
         next: next.map(|last| last.letter.id),
         dead_letters: letters.iter().map(Into::into).collect(),
@@ -65,6 +66,7 @@ pub(crate) async fn list(page: query::Parameters<PageOfLetters>, api: Data<Api>)
 #[utoipa::path(
     get,
     path = "/api/dead-letters/{id}",
+    operation_id = "show_dead_letter",
     tag = "dead letters",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(
@@ -93,6 +95,7 @@ fn content(body: &[u8]) -> Value {
 #[utoipa::path(
     post,
     path = "/api/dead-letters/{id}/replay",
+    operation_id = "replay_dead_letter",
     tag = "dead letters",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(
@@ -122,6 +125,7 @@ pub(crate) async fn replay(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
 #[utoipa::path(
     post,
     path = "/api/dead-letters/{id}/discard",
+    operation_id = "discard_dead_letter",
     tag = "dead letters",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(

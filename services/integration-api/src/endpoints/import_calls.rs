@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use calls::{CompanyId, ImportRange, InvalidRange};
 use chrono::Utc;
 use serde::Deserialize;
-use store::{Import, ImportCounts, ImportSource, ImportState, NewImport, Store, StoreError};
+use store::{Import, ImportCounts, ImportSource, ImportState, NewImport, Store};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ use crate::{Api, body};
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// How often it is looked whether the import is complete.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What is imported when the caller does not say.
 const DEFAULT_DAYS: u32 = 30;
@@ -71,6 +71,7 @@ fn invalid(message: &str) -> Refusal {
 #[utoipa::path(
     post,
     path = "/api/integrations/callrail/import-calls",
+    operation_id = "import_calls",
     tag = "callrail",
     request_body = ImportRequest,
     responses(
@@ -103,11 +104,7 @@ pub(crate) async fn import(request: HttpRequest, payload: Payload, api: Data<Api
         Instant::now() + PATIENCE
     };
     loop {
-        let (run, counts) = look(&api.store, run.id).await?;
-        if run.is_complete(&counts) {
-            let message = format!("Imported {} calls", counts.total);
-            return Ok(HttpResponse::Ok().json(imported(message, &counts)));
-        }
+        let run = find(&api.store, run.id).await?;
         match run.state {
             ImportState::Failed => return Err(failed(&run)),
             ImportState::Cancelled => {
@@ -117,11 +114,17 @@ pub(crate) async fn import(request: HttpRequest, payload: Payload, api: Data<Api
                     "The import was cancelled",
                 ));
             }
-            _ => {}
+            ImportState::Finished => {
+                let counts = api.store.import_counts(run.id).await?;
+                if run.is_complete(&counts) {
+                    let message = format!("Imported {} calls", counts.total);
+                    return Ok(HttpResponse::Ok().json(imported(message, &counts)));
+                }
+            }
+            ImportState::Waiting | ImportState::Running => {}
         }
-        let is_over = Instant::now() >= deadline || api.shutdown.is_cancelled();
-        if is_over {
-            return Ok(goes_on(&run, &counts));
+        if Instant::now() >= deadline || api.shutdown.is_cancelled() {
+            return Ok(goes_on(&run, &api.store.import_counts(run.id).await?));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -138,15 +141,9 @@ fn prefers_async(request: &HttpRequest) -> bool {
         .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
 
-/// A run and its counts. The counts are read after the run: a run that is read as finished has all its calls.
-pub(super) async fn look(store: &Store, id: Uuid) -> Result<(Import, ImportCounts), Refusal> {
+pub(super) async fn find(store: &Store, id: Uuid) -> Result<Import, Refusal> {
     let run = store.import(id).await?;
-    let run = run.ok_or_else(|| Refusal::not_found("There is no import with this id"))?;
-    let counts = store
-        .import_counts(id)
-        .await
-        .map_err(|error: StoreError| Refusal::from(error))?;
-    Ok((run, counts))
+    run.ok_or_else(|| Refusal::not_found("There is no import with this id"))
 }
 
 fn failed(run: &Import) -> Refusal {

@@ -7,14 +7,15 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use chrono::Utc;
 use serde::Deserialize;
+use store::{Import, ImportCounts, Store};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::import_calls::look;
+use super::import_calls::find;
 use crate::answer::{Answer, Refusal};
 use crate::auth::User;
 use crate::event_stream;
-use crate::shapes::{Done, ImportRun, Imports, OneImport, Problem, SUCCESS};
+use crate::shapes::{Done, ImportPage, ImportRun, OneImport, Problem, SUCCESS};
 use crate::{Api, path, query};
 
 /// How many runs a page has, unless the caller says otherwise, and at most.
@@ -40,9 +41,10 @@ pub(crate) struct PageOfImports {
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/imports",
+    operation_id = "list_imports",
     tag = "imports",
     params(PageOfImports),
-    responses((status = 200, description = "A page of them", body = Imports))
+    responses((status = 200, description = "A page of them", body = ImportPage))
 )]
 pub(crate) async fn list(page: query::Parameters<PageOfImports>, api: Data<Api>) -> Answer {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
@@ -54,7 +56,7 @@ pub(crate) async fn list(page: query::Parameters<PageOfImports>, api: Data<Api>)
     for run in &runs {
         imports.push(ImportRun::new(run, &api.store.import_counts(run.id).await?));
     }
-    Ok(HttpResponse::Ok().json(Imports {
+    Ok(HttpResponse::Ok().json(ImportPage {
         status: SUCCESS,
         imports,
         next,
@@ -65,6 +67,7 @@ pub(crate) async fn list(page: query::Parameters<PageOfImports>, api: Data<Api>)
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/imports/{id}",
+    operation_id = "show_import",
     tag = "imports",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(
@@ -86,6 +89,7 @@ pub(crate) async fn show(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/imports/{id}/events",
+    operation_id = "follow_import",
     tag = "imports",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(
@@ -95,7 +99,7 @@ pub(crate) async fn show(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
 )]
 pub(crate) async fn events(id: path::Segment<Uuid>, user: User, api: Data<Api>) -> Answer {
     let id = *id;
-    look(&api.store, id).await?;
+    find(&api.store, id).await?;
     let (store, shutdown) = (api.store.clone(), api.shutdown.clone());
     Ok(event_stream::answer(
         user.remaining(),
@@ -125,6 +129,7 @@ pub(crate) async fn events(id: path::Segment<Uuid>, user: User, api: Data<Api>) 
 #[utoipa::path(
     delete,
     path = "/api/integrations/callrail/imports/{id}",
+    operation_id = "cancel_import",
     tag = "imports",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(
@@ -139,10 +144,17 @@ pub(crate) async fn cancel(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
         tracing::info!(import.id = %*id, "an import was cancelled");
         return Ok(HttpResponse::Ok().json(Done::new("Import cancelled")));
     }
-    look(&api.store, *id).await?;
+    find(&api.store, *id).await?;
     Err(Refusal::new(
         StatusCode::CONFLICT,
         "import_over",
         "The import has ended already",
     ))
+}
+
+/// A run and its counts, which are read after it: a run that is read as finished has all its calls.
+async fn look(store: &Store, id: Uuid) -> Result<(Import, ImportCounts), Refusal> {
+    let run = find(store, id).await?;
+    let counts = store.import_counts(id).await?;
+    Ok((run, counts))
 }

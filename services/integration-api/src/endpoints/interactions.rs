@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::answer::{Answer, Refusal};
 use crate::auth::User;
-use crate::shapes::{Interactions, OneHistory, OneInteraction, Person, Problem, SUCCESS};
+use crate::shapes::{InteractionPage, OneHistory, OneInteraction, Person, Problem, SUCCESS};
 use crate::{Api, body, cursor, path, query};
 
 /// How many interactions a page has, unless the caller says otherwise, and at most.
@@ -94,10 +94,11 @@ fn direction(name: &str) -> Option<Direction> {
 #[utoipa::path(
     get,
     path = "/api/interactions",
+    operation_id = "search_interactions",
     tag = "interactions",
     params(Search),
     responses(
-        (status = 200, description = "A page of them", body = Interactions),
+        (status = 200, description = "A page of them", body = InteractionPage),
         (status = 400, description = "A parameter cannot be read", body = Problem),
     )
 )]
@@ -110,9 +111,9 @@ pub(crate) async fn search(search: query::Parameters<Search>, api: Data<Api>) ->
 }
 
 /// A page, with where it goes on if it is full.
-pub(super) fn page(found: &[StoredInteraction], limit: u32) -> Interactions {
+pub(super) fn page(found: &[StoredInteraction], limit: u32) -> InteractionPage {
     let last = found.last().filter(|_| found.len() >= limit as usize);
-    Interactions {
+    InteractionPage {
         status: SUCCESS,
         interactions: found.iter().map(Into::into).collect(),
         next: last.map(|last| cursor::of_position(last.position())),
@@ -123,6 +124,7 @@ pub(super) fn page(found: &[StoredInteraction], limit: u32) -> Interactions {
 #[utoipa::path(
     get,
     path = "/api/interactions/{id}",
+    operation_id = "show_interaction",
     tag = "interactions",
     params(("id" = Uuid, Path, description = "As in the column `id`")),
     responses(
@@ -148,6 +150,7 @@ async fn find(api: &Api, id: Uuid) -> Result<StoredInteraction, Refusal> {
 #[utoipa::path(
     get,
     path = "/api/interactions/{id}/history",
+    operation_id = "show_history",
     tag = "interactions",
     params(("id" = Uuid, Path, description = "As in the column `id`")),
     responses(
@@ -172,6 +175,7 @@ pub(crate) struct LinkRequest {
 #[utoipa::path(
     post,
     path = "/api/interactions/{id}/link",
+    operation_id = "link_interaction",
     tag = "interactions",
     params(("id" = Uuid, Path, description = "As in the column `id`")),
     request_body = LinkRequest,
@@ -197,7 +201,7 @@ pub(crate) async fn link(id: path::Segment<Uuid>, payload: Payload, user: User, 
     api.store
         .link_interaction(&call_sid, contact, by, Utc::now())
         .await?;
-    tracing::info!(call.id = %call_sid, user.id = by, "a call was linked by a person's decision");
+    tracing::info!(call.id = %call_sid, "a call was linked by a person's decision");
     let found = find(&api, *id).await?;
     Ok(HttpResponse::Ok().json(OneInteraction {
         status: SUCCESS,

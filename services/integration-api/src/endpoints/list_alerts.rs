@@ -14,7 +14,7 @@ use crate::alert_feed::{REPEATED, raised_since};
 use crate::answer::{Answer, Refusal};
 use crate::auth::User;
 use crate::event_stream::{self, Events, Gone};
-use crate::shapes::{AlertShape, Alerts, Problem, SUCCESS};
+use crate::shapes::{AlertPage, AlertShape, Problem, SUCCESS};
 use crate::{Api, cursor, query};
 
 /// After so many alerts a listener's list of what he has seen begins anew: readers drop repeats by id in any case.
@@ -41,10 +41,11 @@ impl Since {
 #[utoipa::path(
     get,
     path = "/api/alerts",
+    operation_id = "list_alerts",
     tag = "alerts",
     params(Since),
     responses(
-        (status = 200, description = "What happened", body = Alerts),
+        (status = 200, description = "What happened", body = AlertPage),
         (status = 400, description = "The cursor is none", body = Problem),
     )
 )]
@@ -54,7 +55,7 @@ pub(crate) async fn list(since: query::Parameters<Since>, api: Data<Api>) -> Ans
     let newest = alerts.last().map_or(known, |last| last.raised_at.max(known));
     // Nothing that is still to come is passed over, be the reader's clock ahead or not.
     let newest = newest.min(Utc::now());
-    Ok(HttpResponse::Ok().json(Alerts {
+    Ok(HttpResponse::Ok().json(AlertPage {
         status: SUCCESS,
         alerts: alerts.iter().map(AlertShape::from).collect(),
         cursor: cursor::of_time(newest),
@@ -66,6 +67,7 @@ pub(crate) async fn list(since: query::Parameters<Since>, api: Data<Api>) -> Ans
 #[utoipa::path(
     get,
     path = "/api/alerts/stream",
+    operation_id = "stream_alerts",
     tag = "alerts",
     params(Since),
     responses(

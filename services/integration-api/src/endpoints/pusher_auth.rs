@@ -25,6 +25,7 @@ pub(crate) struct Join {
 #[utoipa::path(
     post,
     path = "/api/pusher/auth",
+    operation_id = "authorise_channel",
     tag = "alerts",
     request_body(content = Join, content_type = "application/x-www-form-urlencoded"),
     responses(

@@ -29,7 +29,7 @@ const HANDED_ON: [header::HeaderName; 4] = [
 
 /// What lets a player in.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Ticket {
+pub(crate) struct RecordingTicket {
     #[schema(example = "success")]
     status: &'static str,
     ticket: String,
@@ -44,10 +44,11 @@ pub(crate) struct Ticket {
 #[utoipa::path(
     post,
     path = "/api/integrations/callrail/call/{call_id}/recording/ticket",
+    operation_id = "issue_recording_ticket",
     tag = "callrail",
     params(("call_id" = String, Path, description = "CAL…, as in the column `call_sid`")),
     responses(
-        (status = 200, description = "The ticket", body = Ticket),
+        (status = 200, description = "The ticket", body = RecordingTicket),
         (status = 503, description = "CALLRAIL_API_KEY or CALLRAIL_ACCOUNT_ID is not set", body = Problem),
     )
 )]
@@ -59,8 +60,8 @@ pub(crate) async fn issue_ticket(call_id: path::Segment<CallId>, user: User, api
     let ticket = api
         .tickets
         .issue(&call_id, user.id.as_deref().unwrap_or_default(), expires_at);
-    tracing::info!(call.id = %*call_id, user.id = user.id, "a ticket for a recording was given");
-    Ok(HttpResponse::Ok().json(Ticket {
+    tracing::info!(call.id = %*call_id, "a ticket for a recording was given");
+    Ok(HttpResponse::Ok().json(RecordingTicket {
         status: SUCCESS,
         url: format!("{}?ticket={ticket}", recording_path(&call_id)),
         ticket,
@@ -80,6 +81,7 @@ pub(crate) struct Admission {
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/call/{call_id}/recording",
+    operation_id = "play_recording",
     tag = "callrail",
     params(("call_id" = String, Path, description = "CAL…, as in the column `call_sid`"), Admission),
     security(()),

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::interactions::{MAX_PAGE, PAGE, page, word};
 use crate::answer::Answer;
-use crate::shapes::{Interactions, Problem};
+use crate::shapes::{InteractionPage, Problem};
 use crate::{Api, cursor, query};
 
 #[derive(Deserialize, IntoParams)]
@@ -28,10 +28,11 @@ pub(crate) struct Review {
 #[utoipa::path(
     get,
     path = "/api/review",
+    operation_id = "list_review",
     tag = "interactions",
     params(Review),
     responses(
-        (status = 200, description = "A page of them", body = Interactions),
+        (status = 200, description = "A page of them", body = InteractionPage),
         (status = 400, description = "A parameter cannot be read", body = Problem),
     )
 )]

@@ -80,6 +80,7 @@ struct IntegrationShape {
 #[utoipa::path(
     post,
     path = "/api/integrations/callrail/setup-webhook",
+    operation_id = "set_up_webhook",
     tag = "callrail",
     request_body = SetUp,
     responses(
@@ -222,6 +223,14 @@ fn require_installed(
 
 /// What to do when CallRail does not let this key write integrations, which happens with some accounts.
 fn by_hand(error: ApiError, base: &Base, company: &CompanyId) -> Refusal {
+    if matches!(error, ApiError::NotFound { .. }) {
+        return Refusal::new(
+            StatusCode::BAD_GATEWAY,
+            "callrail_not_found",
+            "CallRail does not know this company, or not for this key: compare CALLRAIL_COMPANY_ID (COM…) and \
+             CALLRAIL_ACCOUNT_ID with the addresses of CallRail's pages",
+        );
+    }
     let cannot_write = matches!(error, ApiError::Forbidden { .. } | ApiError::Invalid { .. });
     let refusal = Refusal::from(error);
     if !cannot_write {

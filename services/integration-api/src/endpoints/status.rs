@@ -19,7 +19,7 @@ use crate::shapes::SUCCESS;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Status {
+pub(crate) struct InstallationStatus {
     #[schema(example = "success")]
     status: &'static str,
     integration: IntegrationStatus,
@@ -41,6 +41,7 @@ struct IntegrationStatus {
 
 /// What works with what is set.
 #[derive(Serialize, ToSchema)]
+#[allow(clippy::struct_excessive_bools, reason = "as it is documented")]
 struct Features {
     call_import: bool,
     webhook_support: bool,
@@ -93,8 +94,9 @@ impl Requests {
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/status",
+    operation_id = "show_status",
     tag = "callrail",
-    responses((status = 200, description = "Also when something is not well", body = Status))
+    responses((status = 200, description = "Also when something is not well", body = InstallationStatus))
 )]
 pub(crate) async fn show(api: Data<Api>) -> Answer {
     let (connected, activity, made, depths) = tokio::join!(
@@ -108,7 +110,7 @@ pub(crate) async fn show(api: Data<Api>) -> Answer {
     let depths = depths.ok().and_then(Result::ok);
     let configured = api.callrail.is_some();
     let knows_keys = api.settings.receives_webhooks;
-    Ok(HttpResponse::Ok().json(Status {
+    Ok(HttpResponse::Ok().json(InstallationStatus {
         status: SUCCESS,
         integration: IntegrationStatus {
             name: "CallRail",

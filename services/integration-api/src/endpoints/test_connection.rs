@@ -11,6 +11,7 @@ use crate::shapes::{Done, Problem};
 #[utoipa::path(
     get,
     path = "/api/integrations/callrail/test-connection",
+    operation_id = "test_connection",
     tag = "callrail",
     responses(
         (status = 200, description = "CallRail accepts the key", body = Done),
