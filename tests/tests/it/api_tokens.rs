@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use trunkline_tests::{Answer, Installation};
 
 use crate::api::token;
@@ -22,8 +22,8 @@ const BOTH: &str = "callrail:read callrail:write";
 
 fn claims(change: Value) -> Value {
     let mut claims = json!({"sub": "7", "scope": BOTH, "exp": Utc::now().timestamp() + 600});
-    for (name, value) in change.as_object().unwrap() {
-        claims[name] = value.clone();
+    for (name, value) in serde_json::from_value::<Map<String, Value>>(change).unwrap() {
+        claims[name] = value;
     }
     claims
 }
