@@ -142,7 +142,7 @@ pub const KEYS: &[Key] = &[
     key(
         "METRICS_ADDRESS",
         "",
-        "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9002 integration-api, 9003 call-writer, 9004 notifier.",
+        "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9002 integration-api, 9003 call-writer, 9004 notifier, 9005 importer.",
     ),
     key(
         "CRM_CONTACTS_EVERY",

@@ -32,7 +32,7 @@ use calls::{MatchRules, Region};
 use pusher::PusherUrl;
 use queue::Queue;
 use runtime::{CancellationToken, Health};
-use store::Store;
+use store::{RequestLimits, Store};
 
 use alert_feed::AlertFeed;
 use connection::Connection;
@@ -64,6 +64,8 @@ pub struct Settings {
     pub pusher: Option<PusherUrl>,
     /// Hosts, as `HOST` or `HOST:PORT`, that recordings may come from beside CallRail's own.
     pub recording_hosts: Vec<String>,
+    /// How many requests to CallRail's API there may be, for the status.
+    pub request_limits: RequestLimits,
     /// What tickets for recordings are signed with, when the processes that share it cannot take it from the tokens'
     /// secret.
     pub ticket_secret: Option<String>,

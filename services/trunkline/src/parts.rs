@@ -203,7 +203,7 @@ pub(crate) fn callrail_client(
 }
 
 /// How many requests there may be.
-fn request_limits(settings: &Settings) -> Result<RequestLimits, SettingsError> {
+pub(crate) fn request_limits(settings: &Settings) -> Result<RequestLimits, SettingsError> {
     Ok(RequestLimits {
         per_minute: settings.get_or_default("CALLRAIL_REQUESTS_PER_MINUTE")?,
         per_hour: settings.get_or_default("CALLRAIL_REQUESTS_PER_HOUR")?,

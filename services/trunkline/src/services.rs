@@ -1,5 +1,8 @@
 //! Runs services: all in one process, or one alone. No service knows which.
 
+use std::net::TcpListener;
+
+use actix_web::web::ServiceConfig;
 use anyhow::Context;
 use call_writer::{CallWriter, CrmContacts};
 use callrail::SigningKeys;
@@ -143,21 +146,31 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         _ => None,
     };
     if let Some(listener) = http_listener {
-        let routes = move |app: &mut actix_web::web::ServiceConfig| {
-            if let Some(ingest) = &ingest {
-                ingest.routes(app);
-            }
-            if let Some(api) = &api {
-                api.routes(app);
-            }
-        };
-        supervisor.spawn("http", |shutdown| runtime::serve_http(listener, routes, shutdown));
+        serve_http(&mut supervisor, listener, ingest, api);
     }
     tracing::info!(?services, %metrics_address, "running");
     supervisor.spawn("health", |shutdown| health.serve(health_listener, shutdown));
     supervisor.run().await.context("stopped with a failure")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// One port for the endpoints of all services that have any.
+fn serve_http(
+    supervisor: &mut Supervisor,
+    listener: TcpListener,
+    ingest: Option<WebhookIngest>,
+    api: Option<IntegrationApi>,
+) {
+    let routes = move |app: &mut ServiceConfig| {
+        if let Some(ingest) = &ingest {
+            ingest.routes(app);
+        }
+        if let Some(api) = &api {
+            api.routes(app);
+        }
+    };
+    supervisor.spawn("http", |shutdown| runtime::serve_http(listener, routes, shutdown));
 }
 
 fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, SettingsError> {
@@ -186,6 +199,7 @@ fn api_settings(settings: &Settings, receives_webhooks: bool) -> anyhow::Result<
         rules: parts::match_rules(settings)?,
         pusher: settings.get("PUSHER_URL")?,
         recording_hosts: parts::list(settings, "RECORDING_HOSTS"),
+        request_limits: parts::request_limits(settings)?,
         ticket_secret: settings.get("TICKET_SECRET")?,
     })
 }

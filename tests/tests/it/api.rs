@@ -37,7 +37,20 @@ impl Api {
         Self::start_with(ApiOptions::default(), |trunkline, _| trunkline).await
     }
 
+    /// The service alone: nobody works on imports but the test.
+    async fn start_alone() -> Self {
+        Self::start_service("integration-api", ApiOptions::default(), |trunkline, _| trunkline).await
+    }
+
     async fn start_with(
+        options: ApiOptions,
+        set: impl FnOnce(Installation, &SimulatedApi) -> Installation,
+    ) -> Self {
+        Self::start_service("run", options, set).await
+    }
+
+    async fn start_service(
+        service: &str,
         options: ApiOptions,
         set: impl FnOnce(Installation, &SimulatedApi) -> Installation,
     ) -> Self {
@@ -58,7 +71,9 @@ impl Api {
             .with("RECORDING_HOSTS", host)
             .with("JWT_SECRET", JWT_SECRET);
         let trunkline = set(trunkline, &callrail);
-        let running = trunkline.start("run").await;
+        let migrated = trunkline.run(&["migrate"]).await;
+        assert_eq!(migrated.code, 0, "{migrated:?}");
+        let running = trunkline.start(service).await;
         let token = token(&trunkline, &["--user", "7"]).await;
         Self {
             trunkline,
@@ -180,7 +195,7 @@ async fn a_connection_that_fails_says_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_of_the_last_30_days_answers_as_documented_once_all_is_stored() {
-    let api = Api::start().await;
+    let api = Api::start_alone().await;
     let body = json!({"days_back": 30});
     let asked = api.post("/api/integrations/callrail/import-calls", body);
     let (answer, ()) = tokio::join!(asked, api.import(vec![failed("CAL1"), failed("CAL2")]));
@@ -224,7 +239,7 @@ async fn an_import_of_the_last_30_days_answers_as_documented_once_all_is_stored(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_of_a_range_of_dates_covers_it_and_one_that_is_none_is_refused() {
-    let api = Api::start().await;
+    let api = Api::start_alone().await;
     let body = json!({"start_date": "2025-09-01T00:00:00Z", "end_date": "2025-10-01T00:00:00Z"});
     let asked = api.post("/api/integrations/callrail/import-calls", body);
     let (answer, ()) = tokio::join!(asked, api.import(Vec::new()));
@@ -266,7 +281,7 @@ async fn an_import_of_a_range_of_dates_covers_it_and_one_that_is_none_is_refused
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_does_not_want_to_wait_is_told_where_to_ask_and_may_cancel() {
-    let api = Api::start().await;
+    let api = Api::start_alone().await;
     let request = api
         .trunkline
         .client()
@@ -299,7 +314,7 @@ async fn whoever_does_not_want_to_wait_is_told_where_to_ask_and_may_cancel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_was_given_up_is_an_error_with_its_reason() {
-    let api = Api::start().await;
+    let api = Api::start_alone().await;
     let store = api.trunkline.store().await;
     let asked = api.post("/api/integrations/callrail/import-calls", json!({}));
     let give_up = async {

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use trunkline_tests::{Answer, Installation};
 
 use crate::api::token;
@@ -20,10 +20,10 @@ const RSA_PUBLIC: &str = include_str!("keys/rsa_public.pem");
 
 const BOTH: &str = "callrail:read callrail:write";
 
-fn claims(change: Value) -> Value {
+fn claims(change: &Value) -> Value {
     let mut claims = json!({"sub": "7", "scope": BOTH, "exp": Utc::now().timestamp() + 600});
-    for (name, value) in serde_json::from_value::<Map<String, Value>>(change).unwrap() {
-        claims[name] = value;
+    for (name, value) in change.as_object().unwrap() {
+        claims[name] = value.clone();
     }
     claims
 }
@@ -120,10 +120,10 @@ async fn a_token_that_is_not_good_gets_nothing() {
     let trunkline = Installation::new().with("JWT_SECRET", SECRET);
     let _running = trunkline.start("run").await;
     let now = Utc::now().timestamp();
-    assert_eq!(status_with(&trunkline, &hs256(&claims(json!({})))).await.0, 200);
+    assert_eq!(status_with(&trunkline, &hs256(&claims(&json!({})))).await.0, 200);
     // A minute may lie between two clocks.
     assert_eq!(
-        status_with(&trunkline, &hs256(&claims(json!({"exp": now - 30}))))
+        status_with(&trunkline, &hs256(&claims(&json!({"exp": now - 30}))))
             .await
             .0,
         200
@@ -131,17 +131,17 @@ async fn a_token_that_is_not_good_gets_nothing() {
     assert_eq!(
         status_with(
             &trunkline,
-            &hs256(&claims(json!({"scope": "", "scopes": ["callrail:read"]})))
+            &hs256(&claims(&json!({"scope": "", "scopes": ["callrail:read"]})))
         )
         .await
         .0,
         200
     );
 
-    let mut without_end = claims(json!({}));
+    let mut without_end = claims(&json!({}));
     without_end.as_object_mut().unwrap().remove("exp");
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let good = hs256(&claims(json!({})));
+    let good = hs256(&claims(&json!({})));
     let (start, _) = good.rsplit_once('.').unwrap();
     let other_secret = EncodingKey::from_secret(&[7; 32]);
     let secret = EncodingKey::from_secret(SECRET.as_bytes());
@@ -149,28 +149,28 @@ async fn a_token_that_is_not_good_gets_nothing() {
     for (what, token, code) in [
         (
             "expired",
-            hs256(&claims(json!({"exp": now - 120}))),
+            hs256(&claims(&json!({"exp": now - 120}))),
             "token_expired",
         ),
         ("without exp", hs256(&without_end), "token_invalid"),
         (
             "not yet",
-            hs256(&claims(json!({"nbf": now + 600}))),
+            hs256(&claims(&json!({"nbf": now + 600}))),
             "token_invalid",
         ),
         (
             "another secret",
-            signed(Algorithm::HS256, &other_secret, &claims(json!({}))),
+            signed(Algorithm::HS256, &other_secret, &claims(&json!({}))),
             "token_invalid",
         ),
         (
             "HS512",
-            signed(Algorithm::HS512, &secret, &claims(json!({}))),
+            signed(Algorithm::HS512, &secret, &claims(&json!({}))),
             "token_invalid",
         ),
         (
             "RS256",
-            signed(Algorithm::RS256, &rsa, &claims(json!({}))),
+            signed(Algorithm::RS256, &rsa, &claims(&json!({}))),
             "token_invalid",
         ),
         (
@@ -178,7 +178,7 @@ async fn a_token_that_is_not_good_gets_nothing() {
             format!(
                 "{}.{}.",
                 part(json!({"alg": "none", "typ": "JWT"})),
-                part(claims(json!({})))
+                part(claims(&json!({})))
             ),
             "token_invalid",
         ),
@@ -259,7 +259,7 @@ async fn audience_and_issuer_are_checked_when_they_are_set_and_the_token_command
         (401, json!({"aud": "trunkline"})),
         (401, json!({"iss": "crm"})),
     ] {
-        let answer = status_with(&trunkline, &hs256(&claims(change.clone()))).await;
+        let answer = status_with(&trunkline, &hs256(&claims(&change))).await;
         assert_eq!(answer.0, expected, "{change}: {answer:?}");
     }
 }
@@ -273,7 +273,7 @@ async fn a_public_key_takes_the_tokens_of_its_own_algorithm_alone() {
         let trunkline = Installation::new().with("JWT_PUBLIC_KEY", public);
         let _running = trunkline.start("run").await;
         for (other, (algorithm, key)) in all.iter().enumerate() {
-            let answer = status_with(&trunkline, &signed(*algorithm, key, &claims(json!({})))).await;
+            let answer = status_with(&trunkline, &signed(*algorithm, key, &claims(&json!({})))).await;
             assert_eq!(
                 answer.0,
                 if other == index { 200 } else { 401 },
@@ -283,7 +283,7 @@ async fn a_public_key_takes_the_tokens_of_its_own_algorithm_alone() {
         // The public key is no secret: whoever signs with it by HMAC must not get in.
         for text in [public, public.trim()] {
             let key = EncodingKey::from_secret(text.as_bytes());
-            let forged = signed(Algorithm::HS256, &key, &claims(json!({})));
+            let forged = signed(Algorithm::HS256, &key, &claims(&json!({})));
             assert_eq!(status_with(&trunkline, &forged).await.0, 401);
         }
     }
@@ -293,7 +293,7 @@ async fn a_public_key_takes_the_tokens_of_its_own_algorithm_alone() {
 async fn without_a_key_nobody_gets_in_and_a_key_that_is_none_stops_the_process() {
     let trunkline = Installation::new();
     let _running = trunkline.start("run").await;
-    let answer = status_with(&trunkline, &hs256(&claims(json!({})))).await;
+    let answer = status_with(&trunkline, &hs256(&claims(&json!({})))).await;
     assert_eq!(answer, (401, "no_key".to_owned()));
     let answer = ask(&trunkline, Method::GET, "/api/integrations/callrail/status", None).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

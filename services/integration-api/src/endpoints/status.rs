@@ -134,7 +134,7 @@ pub(crate) async fn show(api: Data<Api>) -> Answer {
             }),
             dead_letters_waiting: activity.map(|activity| activity.dead_letters_waiting),
             imports_open: activity.map(|activity| activity.imports_open),
-            requests: made.map(|made| Requests::new(made, RequestLimits::default())),
+            requests: made.map(|made| Requests::new(made, api.settings.request_limits)),
         },
     }))
 }
