@@ -74,6 +74,11 @@ pub const KEYS: &[Key] = &[
         "The same for a day: CallRail's own limit for an account.",
     ),
     key(
+        "RECONCILE",
+        "on",
+        "Whether CallRail's API is asked again and again for calls that webhooks missed: on or off. Needs an account.",
+    ),
+    key(
         "DATABASE_URL",
         "sqlite://DATA_DIR/trunkline.db",
         "The database: postgres://USER:PASSWORD@HOST/DATABASE, or sqlite://PATH.",

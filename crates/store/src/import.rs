@@ -156,6 +156,8 @@ pub struct ImportedPage {
 pub enum ImportedCall {
     /// Its event was published.
     Queued(CallId),
+    /// The database has it as it is: nothing was published.
+    Known(CallId),
     /// It cannot be read.
     Failed(FailedCall),
 }
@@ -270,6 +272,9 @@ impl CallsProgress {
             match call {
                 ImportedCall::Queued(call_sid) => {
                     all.raise(import_id, call_sid.as_str(), Progress::Queued, None);
+                }
+                ImportedCall::Known(call_sid) => {
+                    all.raise(import_id, call_sid.as_str(), Progress::Stored, None);
                 }
                 ImportedCall::Failed(FailedCall { call_sid, reason }) => {
                     all.raise(import_id, call_sid, Progress::Failed, Some(reason));

@@ -13,6 +13,7 @@ mod dead_letter;
 mod error;
 mod import;
 mod postgres;
+mod reconcile;
 mod requests;
 mod rows;
 mod schema;
@@ -37,6 +38,7 @@ pub use import::{
     FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportSource, ImportState, ImportedCall,
     ImportedPage, NewImport,
 };
+pub use reconcile::{KnownCall, Pass, PassMade};
 pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
 pub use search::{InteractionFilter, InteractionPosition, MatchState, NumberFilter, StoredInteraction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
@@ -324,7 +326,8 @@ impl Store {
         on!(self, database => database.import(id))
     }
 
-    /// The runs, newest first. `before` is the id of the last one seen: the list goes on behind it.
+    /// The runs that somebody wanted, newest first. `before` is the id of the last one seen: the list goes on behind
+    /// it. The reconciler's are not among them: [`Store::passes`].
     pub async fn imports(&self, limit: u32, before: Option<Uuid>) -> Result<Vec<Import>, StoreError> {
         on!(self, database => database.imports(limit, before))
     }
@@ -334,15 +337,17 @@ impl Store {
         on!(self, database => database.cancel_import(id, now))
     }
 
-    /// Takes the oldest open run that nobody works on, for as long as `lease` from `now`; `None` if there is none.
-    /// `holder` is a name of the importer's own that no other has. Where to go on says the run's cursor.
+    /// Takes the oldest open run that came from one of `sources` and that nobody works on, for as long as `lease` from
+    /// `now`; `None` if there is none. `holder` is a name of the importer's own that no other has. Where to go on says
+    /// the run's cursor.
     pub async fn lease_import(
         &self,
+        sources: &[ImportSource],
         holder: Uuid,
         now: DateTime<Utc>,
         lease: TimeDelta,
     ) -> Result<Option<Import>, StoreError> {
-        on!(self, database => database.lease_import(holder, now, lease))
+        on!(self, database => database.lease_import(sources.to_vec(), holder, now, lease))
     }
 
     /// Keeps a run for as long as `lease` from `now`; a lease of zero gives it back. A lease that has run out is still
@@ -428,10 +433,52 @@ impl Store {
         on!(self, database => database.queued_backfill())
     }
 
-    /// Forgets the runs that ended before a time, and what became of their calls. The calls stay. Returns how many
-    /// runs there were.
-    pub async fn forget_imports(&self, ended_before: DateTime<Utc>) -> Result<usize, StoreError> {
-        on!(self, database => database.forget_imports(ended_before))
+    /// Forgets the runs from `source` that ended before a time, and what became of their calls. The calls stay.
+    /// Returns how many runs there were.
+    pub async fn forget_imports(
+        &self,
+        source: ImportSource,
+        ended_before: DateTime<Utc>,
+    ) -> Result<usize, StoreError> {
+        on!(self, database => database.forget_imports(source, ended_before))
+    }
+
+    /// Makes a run of the reconciler if it is its turn. Of several who ask at the same time one makes it.
+    pub async fn make_pass(&self, pass: &Pass, now: DateTime<Utc>) -> Result<PassMade, StoreError> {
+        on!(self, database => database.make_pass(pass.clone(), now))
+    }
+
+    /// The reconciler's runs, newest first.
+    pub async fn passes(&self, limit: u32) -> Result<Vec<Import>, StoreError> {
+        on!(self, database => database.passes(limit))
+    }
+
+    /// What is known of these calls; one that was never heard of is missing.
+    pub async fn known_calls(
+        &self,
+        call_sids: Vec<CallId>,
+    ) -> Result<HashMap<CallId, KnownCall>, StoreError> {
+        on!(self, database => database.known_calls(call_sids))
+    }
+
+    /// Calls that are shown and that began in the range of a run which has not met them, in the order of their
+    /// beginning. Once all of the range is read, CallRail lists them no more.
+    pub async fn unlisted_calls(&self, run: &Import) -> Result<Vec<CallId>, StoreError> {
+        on!(self, database => database.unlisted_calls(run.clone()))
+    }
+
+    /// The gap: how many calls that began from `start` up to `end` and ended before `ended_before` are there though
+    /// no webhook has told of their end.
+    ///
+    /// Calls from before the first webhook that told of one do not count, since Trunkline was not there yet; it is
+    /// looked for from 30 days before `start` on. `None`: there is none.
+    pub async fn gap(
+        &self,
+        start: DateTime<Utc>,
+        end: DateTime<Utc>,
+        ended_before: DateTime<Utc>,
+    ) -> Result<Option<u64>, StoreError> {
+        on!(self, database => database.gap(start, end, ended_before))
     }
 
     /// Asks whether CallRail's API may be asked something, and counts that if it may. All processes on this database

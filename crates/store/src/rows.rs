@@ -3,6 +3,7 @@
 mod alert;
 mod dead_letter;
 mod import;
+mod reconcile;
 mod requests;
 
 use calls::{
@@ -21,6 +22,7 @@ use crate::{StoreError, StoredInteraction};
 pub(crate) use alert::AlertRow;
 pub(crate) use dead_letter::DeadLetterRow;
 pub(crate) use import::{CountsRow, ImportRow};
+pub(crate) use reconcile::KnownRow;
 pub(crate) use requests::{RequestRow, UsageRow};
 
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {

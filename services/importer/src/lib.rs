@@ -4,9 +4,13 @@
 //! them at a time, page by page: [`page`] turns a page into events, which are published before the page is noted as
 //! read. So an importer that is killed reads a page twice at most, and never leaves one out. Any number of importers
 //! may run: a run is leased by one of them.
+//!
+//! What people want and what the reconciler looks for is worked on side by side: an import of years must not keep a call
+//! that was missed an hour ago. [`reconcile`] makes the latter's runs and says what it does beside reading.
 
 mod metrics;
 mod page;
+mod reconcile;
 mod run;
 
 use std::time::Duration;
@@ -16,10 +20,14 @@ use calls::Region;
 use chrono::{DateTime, Utc};
 use queue::Queue;
 use runtime::CancellationToken;
-use store::Store;
+use store::{ImportSource, Store};
 use uuid::Uuid;
 
 pub use metrics::Metrics;
+pub use reconcile::Reconcile;
+
+/// What people want to have imported.
+const WANTED: [ImportSource; 2] = [ImportSource::Api, ImportSource::Cli];
 
 /// How an importer behaves.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +71,8 @@ pub struct Importer {
     pub queue: Queue,
     /// How it behaves.
     pub settings: Settings,
+    /// Looks for what webhooks missed; `None`: only what people want is imported.
+    pub reconcile: Option<Reconcile>,
     /// The current time.
     pub clock: fn() -> DateTime<Utc>,
     /// What is counted.
@@ -70,19 +80,34 @@ pub struct Importer {
 }
 
 impl Importer {
-    /// Works on whatever runs there are until `shutdown`; then gives the run under way back, for the next importer to go
-    /// on with.
+    /// Works on whatever runs there are until `shutdown`; then gives the runs under way back, for the next importer to
+    /// go on with.
     pub async fn run(self, shutdown: CancellationToken) {
+        let reconciling = async {
+            if let Some(reconcile) = &self.reconcile {
+                self.reconcile(reconcile, &shutdown).await;
+            }
+        };
+        tokio::join!(self.import(&shutdown), reconciling);
+    }
+
+    /// Works on what people want.
+    async fn import(&self, shutdown: &CancellationToken) {
         let holder = Uuid::now_v7();
-        let mut looks = tokio::time::interval(self.settings.look_every);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = self.looks();
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 _ = looks.tick() => {}
             }
-            while !shutdown.is_cancelled() && self.work_on_one(holder, &shutdown).await {}
+            while !shutdown.is_cancelled() && self.work_on_one(&WANTED, holder, shutdown).await {}
         }
+    }
+
+    fn looks(&self) -> tokio::time::Interval {
+        let mut looks = tokio::time::interval(self.settings.look_every);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        looks
     }
 }

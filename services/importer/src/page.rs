@@ -1,9 +1,11 @@
 //! From a page of CallRail's API to call events. Pure.
 
-use calls::{CallEvent, Digest, EventKind, Origin, Receipt, Region, Unreadable, from_callrail};
+use std::collections::{HashMap, HashSet};
+
+use calls::{CallEvent, CallId, Digest, EventKind, Origin, Receipt, Region, Unreadable, from_callrail};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use store::{FailedCall, Import, ImportedCall};
+use store::{FailedCall, Import, ImportedCall, KnownCall};
 use uuid::Uuid;
 
 /// What was read of a page.
@@ -30,12 +32,9 @@ impl Page {
         };
         for object in objects {
             let receipt = Receipt {
-                event_id: Uuid::now_v7(),
-                kind: EventKind::Import,
-                origin: Origin::Import,
-                observed_at,
                 import_id: Some(run.id),
                 company: run.company.clone(),
+                ..receipt(observed_at)
             };
             match event(object, receipt, region) {
                 Ok(event) if !is_in_range(&event, run) => {}
@@ -48,9 +47,39 @@ impl Page {
         }
         page
     }
+
+    /// Leaves out what the database would store as it stands already.
+    pub(crate) fn keep_news(&mut self, known: &HashMap<CallId, KnownCall>) {
+        self.events.retain(|event| {
+            let known = known.get(&event.call.call_sid);
+            known.is_none_or(|known| known.is_news(&event.digest()))
+        });
+        let news: HashSet<&CallId> = self.events.iter().map(|event| &event.call.call_sid).collect();
+        for call in &mut self.calls {
+            if let ImportedCall::Queued(call_sid) = call
+                && !news.contains(call_sid)
+            {
+                *call = ImportedCall::Known(call_sid.clone());
+            }
+        }
+    }
 }
 
-fn event(object: Value, receipt: Receipt, region: Region) -> Result<CallEvent, FailedCall> {
+/// How what is read from the API comes to us.
+pub(crate) fn receipt(observed_at: DateTime<Utc>) -> Receipt {
+    Receipt {
+        event_id: Uuid::now_v7(),
+        kind: EventKind::Import,
+        origin: Origin::Import,
+        observed_at,
+        import_id: None,
+        company: None,
+    }
+}
+
+/// Reads one object. CallRail's API shows no call that is marked as spam (`docs/callrail.md`, "API"), and says nothing of
+/// the mark: what it shows is not marked, or not any more.
+pub(crate) fn event(object: Value, receipt: Receipt, region: Region) -> Result<CallEvent, FailedCall> {
     let name = name(&object);
     let failed = |reason: String| FailedCall {
         call_sid: name.clone(),
@@ -58,7 +87,9 @@ fn event(object: Value, receipt: Receipt, region: Region) -> Result<CallEvent, F
     };
     match object {
         Value::Object(object) => {
-            from_callrail(object, receipt, region).map_err(|error| failed(reason(&error)))
+            let mut event = from_callrail(object, receipt, region).map_err(|error| failed(reason(&error)))?;
+            event.call.spam.get_or_insert(false);
+            Ok(event)
         }
         _ => Err(failed("it is not an object".to_owned())),
     }
@@ -141,7 +172,7 @@ mod tests {
             .iter()
             .filter_map(|call| match call {
                 ImportedCall::Failed(failed) => Some(failed.reason.as_str()),
-                ImportedCall::Queued(_) => None,
+                ImportedCall::Queued(_) | ImportedCall::Known(_) => None,
             })
             .collect();
         assert_eq!(page.calls.len(), 4);
@@ -166,5 +197,39 @@ mod tests {
         ]);
         assert_eq!(page.events.len(), 1);
         assert_eq!(page.calls.len(), 1);
+    }
+
+    #[test]
+    fn only_news_is_published_and_every_call_is_noted() {
+        let objects = || {
+            let start = "2026-11-01T10:00:00.000-05:00";
+            ["CAL1", "CAL2", "CAL3", "CAL4"]
+                .map(|id| call(id, start))
+                .to_vec()
+        };
+        let states: Vec<_> = read(objects())
+            .events
+            .into_iter()
+            .map(|event| (event.call.call_sid.clone(), event.digest()))
+            .collect();
+        let known = |last_seen: &Digest, reread| KnownCall {
+            last_seen: Some(last_seen.clone()),
+            has_row: true,
+            vanished: false,
+            reread,
+        };
+        // Unchanged, changed, in doubt, unknown.
+        let known = HashMap::from([
+            (states[0].0.clone(), known(&states[0].1, false)),
+            (states[1].0.clone(), known(&states[0].1, false)),
+            (states[2].0.clone(), known(&states[2].1, true)),
+        ]);
+        let mut page = read(objects());
+        page.keep_news(&known);
+        let news: Vec<_> = page.events.iter().map(|event| &event.call.call_sid).collect();
+        assert_eq!(news, [&states[1].0, &states[2].0, &states[3].0]);
+        assert_eq!(page.calls.len(), 4);
+        assert_eq!(page.calls[0], ImportedCall::Known(states[0].0.clone()));
+        assert_eq!(page.calls[1], ImportedCall::Queued(states[1].0.clone()));
     }
 }

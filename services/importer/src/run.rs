@@ -15,15 +15,16 @@ use uuid::Uuid;
 
 use crate::Importer;
 use crate::page::Page;
+use crate::reconcile::Compared;
 
 /// How long to wait before what failed is tried again: doubling from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often to look whether the writers have caught up.
-const CATCHING_UP: Duration = Duration::from_millis(100);
+pub(crate) const CATCHING_UP: Duration = Duration::from_millis(100);
 
 /// Why the work on a run ended before its end.
-enum Stopped {
+pub(crate) enum Stopped {
     /// The run is somebody else's by now, was cancelled, or stays for later: there is nothing to note.
     Left,
     /// It cannot be done; the text is for people.
@@ -42,11 +43,16 @@ impl From<StoreError> for Stopped {
 }
 
 impl Importer {
-    /// Works on the oldest run that nobody works on, to its end; whether there was one.
-    pub(crate) async fn work_on_one(&self, holder: Uuid, shutdown: &CancellationToken) -> bool {
+    /// Works on the oldest run from `sources` that nobody works on, to its end; whether there was one.
+    pub(crate) async fn work_on_one(
+        &self,
+        sources: &[ImportSource],
+        holder: Uuid,
+        shutdown: &CancellationToken,
+    ) -> bool {
         let leased = self
             .store
-            .lease_import(holder, (self.clock)(), self.lease())
+            .lease_import(sources, holder, (self.clock)(), self.lease())
             .await;
         let run = match leased {
             Ok(Some(run)) => run,
@@ -61,7 +67,7 @@ impl Importer {
             biased;
             () = shutdown.cancelled() => Err(Stopped::Left),
             lost = self.keep(run.id, holder) => Err(lost),
-            read = self.read(&run, holder) => read,
+            done = self.work(&run, holder) => done,
         };
         let noted = match outcome {
             Ok(()) => self.store.finish_import(run.id, holder, (self.clock)()).await,
@@ -107,8 +113,20 @@ impl Importer {
         }
     }
 
-    /// Reads on from where the run stands to its end.
-    async fn read(&self, run: &Import, holder: Uuid) -> Result<(), Stopped> {
+    async fn work(&self, run: &Import, holder: Uuid) -> Result<(), Stopped> {
+        match run.source {
+            ImportSource::Api | ImportSource::Cli => self.read(run, holder, None).await,
+            ImportSource::Reconcile => self.work_on_pass(run, holder).await,
+        }
+    }
+
+    /// Reads on from where the run stands to its end. For a pass of the reconciler only news is published.
+    pub(crate) async fn read(
+        &self,
+        run: &Import,
+        holder: Uuid,
+        mut compared: Option<&mut Compared>,
+    ) -> Result<(), Stopped> {
         let mut cursor = run.cursor.clone().unwrap_or(ImportCursor {
             window_start: run.start,
             next_page: None,
@@ -128,9 +146,14 @@ impl Importer {
                 cursor.window_start = window_end(cursor.window_start, run.end);
                 window = Window::default();
             }
-            let Page { events, calls } = Page::read(page.calls, run, observed_at, self.settings.region);
-            self.metrics.read_page(events.len(), calls.len() - events.len());
-            self.publish(events).await?;
+            let mut page = Page::read(page.calls, run, observed_at, self.settings.region);
+            let unreadable = page.calls.len() - page.events.len();
+            if let Some(compared) = &mut compared {
+                self.compare(&mut page, compared).await?;
+            }
+            let Page { events, calls } = page;
+            self.metrics.read_page(events.len(), unreadable);
+            self.publish(&events).await?;
             let page = ImportedPage {
                 calls,
                 cursor: cursor.clone(),
@@ -178,27 +201,27 @@ impl Importer {
                     tracing::warn!(import.id = %run.id, "CallRail does not know a page any more: reading its window again");
                     cursor.next_page = None;
                 }
-                // Nobody's fault, and not long by its nature: as long as it takes.
-                Err(
-                    error @ (ApiError::RateLimited {
-                        retry_after: Some(pause),
-                        ..
-                    }
-                    | ApiError::Budget(BudgetError::Exhausted {
-                        retry_after: Some(pause),
-                    })),
-                ) => {
-                    tracing::info!(import.id = %run.id, error = &error as &dyn Error, "an import waits for its turn");
-                    sleep(pause).await;
-                }
-                Err(error) if error.is_outside() => sleep(trouble.pause(&error)?).await,
-                Err(error) => return Err(given_up(&error)),
+                Err(error) => sleep(trouble.after(&error)?).await,
+            }
+        }
+    }
+
+    /// Asks CallRail something until there is an answer.
+    pub(crate) async fn ask<T, F>(&self, question: impl Fn() -> F) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, ApiError>>,
+    {
+        let mut trouble = Trouble::new(self.settings.patience);
+        loop {
+            match question().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => sleep(trouble.after(&error)?).await,
             }
         }
     }
 
     /// Durable when it returns.
-    async fn publish(&self, events: Vec<CallEvent>) -> Result<(), Stopped> {
+    pub(crate) async fn publish(&self, events: &[CallEvent]) -> Result<(), Stopped> {
         let mut trouble = Trouble::new(self.settings.patience);
         loop {
             let messages = events
@@ -259,6 +282,25 @@ impl Trouble {
             began: None,
             pause: FIRST_PAUSE,
             patience,
+        }
+    }
+
+    /// How long to wait after CallRail gave no answer; the run is given up if asking again does not help.
+    fn after(&mut self, error: &ApiError) -> Result<Duration, Stopped> {
+        match error {
+            // Nobody's fault, and not long by its nature: as long as it takes.
+            ApiError::RateLimited {
+                retry_after: Some(pause),
+                ..
+            }
+            | ApiError::Budget(BudgetError::Exhausted {
+                retry_after: Some(pause),
+            }) => {
+                tracing::info!(error = error as &dyn Error, "an import waits for its turn");
+                Ok(*pause)
+            }
+            error if error.is_outside() => self.pause(error),
+            error => Err(given_up(error)),
         }
     }
 

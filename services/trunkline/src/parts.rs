@@ -12,7 +12,7 @@ use callrail::AccountId;
 use callrail::client::{ApiUrl, Client, ClientOptions, Credential, InvalidCredential, Retries};
 use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
 use chrono::Utc;
-use importer::Importer;
+use importer::{Importer, Reconcile};
 use notifier::{Notifier, Payload};
 use pusher::{Pusher, PusherUrl};
 use queue::{Pauses, Queue, QueueOptions, QueueUrl};
@@ -211,7 +211,7 @@ pub(crate) fn request_limits(settings: &Settings) -> Result<RequestLimits, Setti
     })
 }
 
-/// The importer; `None` when no account is set.
+/// The importer of what people want; `None` when no account is set.
 pub(crate) fn importer(settings: &Settings, store: Store, queue: Queue) -> anyhow::Result<Option<Importer>> {
     let client = |class| callrail_client(settings, &store, class);
     let (Some(backfill), Some(repair)) = (client(RequestClass::Backfill)?, client(RequestClass::Repair)?)
@@ -224,9 +224,17 @@ pub(crate) fn importer(settings: &Settings, store: Store, queue: Queue) -> anyho
         store,
         queue,
         settings: importer::Settings::new(region(settings)?),
+        reconcile: None,
         clock: Utc::now,
         metrics: importer::Metrics::default(),
     }))
+}
+
+/// What the reconciler minds; `None` when it is switched off.
+pub(crate) fn reconcile(settings: &Settings) -> Result<Option<Reconcile>, SettingsError> {
+    let Switch(is_on) = settings.get_or_default("RECONCILE")?;
+    let company = settings.get("CALLRAIL_COMPANY_ID")?;
+    Ok(is_on.then_some(Reconcile { company }))
 }
 
 /// Listens at once, so that an address that is taken stops the process before it takes anything on.
@@ -249,6 +257,21 @@ impl FromStr for Preference {
             "customer-first" => Ok(Self(MatchPreference::CustomerFirst)),
             "most-recent" => Ok(Self(MatchPreference::MostRecent)),
             _ => Err("must be customer-first or most-recent"),
+        }
+    }
+}
+
+/// A setting that is on or off.
+struct Switch(bool);
+
+impl FromStr for Switch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "on" => Ok(Self(true)),
+            "off" => Ok(Self(false)),
+            _ => Err("must be on or off"),
         }
     }
 }

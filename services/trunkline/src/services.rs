@@ -124,7 +124,8 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     }
     if let Some(store) = store.clone().filter(|_| runs(Service::Importer)) {
         match parts::importer(settings, store, queue.clone())? {
-            Some(importer) => {
+            Some(mut importer) => {
+                importer.reconcile = parts::reconcile(settings)?;
                 importer.metrics.register(health.registry());
                 supervisor.spawn("importer", |shutdown| async {
                     importer.run(shutdown).await;

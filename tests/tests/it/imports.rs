@@ -182,12 +182,14 @@ fn unlimited_api(account: &Arc<SimulatedAccount>) -> SimulatedApi {
     SimulatedApi::start(Arc::clone(account), options).unwrap()
 }
 
+/// Nothing but what the test wants is asked of the API.
 fn with_account(trunkline: Installation, account: &SimulatedAccount, api: &SimulatedApi) -> Installation {
     const MANY: &str = "100000";
     trunkline
         .with("CALLRAIL_API_KEY", &account.api_key)
         .with("CALLRAIL_ACCOUNT_ID", account.account_id.clone())
         .with("CALLRAIL_API_URL", api.base_url())
+        .with("RECONCILE", "off")
         .with("CALLRAIL_REQUESTS_PER_MINUTE", MANY)
         .with("CALLRAIL_REQUESTS_PER_HOUR", MANY)
         .with("CALLRAIL_REQUESTS_PER_DAY", MANY)

@@ -13,16 +13,18 @@ use crate::columns::{Id, SqlId, SqlTime, Time};
 use crate::import::{CallsProgress, Progress};
 use crate::rows::{CountsRow, ImportRow, call_id};
 use crate::{
-    FailedCall, Import, ImportCounts, ImportLease, ImportState, ImportedPage, NewImport, StoreError,
+    FailedCall, Import, ImportCounts, ImportLease, ImportSource, ImportState, ImportedPage, NewImport,
+    StoreError,
 };
 
 /// The columns of [`ImportRow`].
-macro_rules! columns {
+macro_rules! import_columns {
     () => {
         "id, source, range_start, range_end, company_id, state, created_at, started_at, finished_at, error,
          window_start, next_page, pages, requests"
     };
 }
+pub(super) use import_columns;
 
 impl Postgres {
     pub(crate) async fn create_import(
@@ -30,31 +32,14 @@ impl Postgres {
         new: NewImport,
         now: DateTime<Utc>,
     ) -> Result<Import, StoreError> {
-        Self::write(&self.rings, move |connection| {
-            let row = ImportRow::new(&new, now);
-            Statement::new(
-                "insert into trunkline.imports
-                     (id, source, range_start, range_end, company_id, state, created_at)
-                 values ({}, {}, {}, {}, {}, {}, {})",
-            )
-            .bind::<SqlId, _>(row.id)
-            .bind::<Text, _>(&row.source)
-            .bind::<SqlTime, _>(row.range_start)
-            .bind::<SqlTime, _>(row.range_end)
-            .bind::<Nullable<Text>, _>(&row.company_id)
-            .bind::<Text, _>(&row.state)
-            .bind::<SqlTime, _>(row.created_at)
-            .execute(connection)?;
-            row.into_import()
-        })
-        .await
+        Self::write(&self.rings, move |connection| insert(connection, &new, now)).await
     }
 
     pub(crate) async fn import(&self, id: Uuid) -> Result<Option<Import>, StoreError> {
         self.read(move |connection| {
             let row: Option<ImportRow> = Statement::new(concat!(
                 "select ",
-                columns!(),
+                import_columns!(),
                 " from trunkline.imports where id = {}"
             ))
             .bind::<SqlId, _>(Id(id))
@@ -70,11 +55,11 @@ impl Postgres {
             let before = before.map(Id);
             let rows: Vec<ImportRow> = Statement::new(concat!(
                 "select ",
-                columns!(),
+                import_columns!(),
                 " from trunkline.imports
-                 where {} is null or (created_at, id) < (
+                 where source <> 'reconcile' and ({} is null or (created_at, id) < (
                      select seen.created_at, seen.id from trunkline.imports seen where seen.id = {}
-                 )
+                 ))
                  order by created_at desc, id desc
                  limit {}"
             ))
@@ -104,6 +89,7 @@ impl Postgres {
 
     pub(crate) async fn lease_import(
         &self,
+        sources: Vec<ImportSource>,
         holder: Uuid,
         now: DateTime<Utc>,
         lease: TimeDelta,
@@ -116,17 +102,19 @@ impl Postgres {
                  where id = (
                      select id from trunkline.imports
                      where state in ('waiting', 'running') and (lease_until is null or lease_until <= {})
+                       and source = any({})
                      order by created_at, id
                      limit 1
                      for update skip locked
                  )
                  returning ",
-                columns!()
+                import_columns!()
             ))
             .bind::<SqlTime, _>(Time(now.trunc_subsecs(6)))
             .bind::<SqlId, _>(Id(holder))
             .bind::<SqlTime, _>(Time(now + lease))
             .bind::<SqlTime, _>(Time(now))
+            .texts(sources.iter().map(|source| source.as_str()))
             .get_result(connection)
             .optional()?;
             row.map(ImportRow::into_import).transpose()
@@ -298,17 +286,26 @@ impl Postgres {
         .await
     }
 
-    pub(crate) async fn forget_imports(&self, ended_before: DateTime<Utc>) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_imports(
+        &self,
+        source: ImportSource,
+        ended_before: DateTime<Utc>,
+    ) -> Result<usize, StoreError> {
         Self::write(&self.batches, move |connection| {
             Statement::new(
                 "delete from trunkline.import_calls
-                 where import_id in (select id from trunkline.imports where finished_at < {})",
+                 where import_id in (
+                     select id from trunkline.imports where finished_at < {} and source = {}
+                 )",
             )
             .bind::<SqlTime, _>(Time(ended_before))
+            .bind::<Text, _>(source.as_str())
             .execute(connection)?;
-            let forgotten = Statement::new("delete from trunkline.imports where finished_at < {}")
-                .bind::<SqlTime, _>(Time(ended_before))
-                .execute(connection)?;
+            let forgotten =
+                Statement::new("delete from trunkline.imports where finished_at < {} and source = {}")
+                    .bind::<SqlTime, _>(Time(ended_before))
+                    .bind::<Text, _>(source.as_str())
+                    .execute(connection)?;
             Ok(forgotten)
         })
         .await
@@ -321,6 +318,29 @@ struct CallOfImport {
     call_sid: String,
     #[diesel(sql_type = Nullable<Text>)]
     reason: Option<String>,
+}
+
+/// Makes a run.
+pub(super) fn insert(
+    connection: &mut PgConnection,
+    new: &NewImport,
+    now: DateTime<Utc>,
+) -> Result<Import, StoreError> {
+    let row = ImportRow::new(new, now);
+    Statement::new(
+        "insert into trunkline.imports
+             (id, source, range_start, range_end, company_id, state, created_at)
+         values ({}, {}, {}, {}, {}, {}, {})",
+    )
+    .bind::<SqlId, _>(row.id)
+    .bind::<Text, _>(&row.source)
+    .bind::<SqlTime, _>(row.range_start)
+    .bind::<SqlTime, _>(row.range_end)
+    .bind::<Nullable<Text>, _>(&row.company_id)
+    .bind::<Text, _>(&row.state)
+    .bind::<SqlTime, _>(row.created_at)
+    .execute(connection)?;
+    row.into_import()
 }
 
 /// What to tell somebody who tried to change a run as its holder.

@@ -11,11 +11,12 @@ use crate::import::{CallsProgress, Progress};
 use crate::rows::{CountsRow, ImportRow, call_id};
 use crate::schema::{import_calls, imports};
 use crate::{
-    FailedCall, Import, ImportCounts, ImportLease, ImportState, ImportedPage, NewImport, StoreError,
+    FailedCall, Import, ImportCounts, ImportLease, ImportSource, ImportState, ImportedPage, NewImport,
+    StoreError,
 };
 
 /// The states in which there is still something to read.
-const OPEN: [&str; 2] = ["waiting", "running"];
+pub(super) const OPEN: [&str; 2] = ["waiting", "running"];
 
 /// The run, if it is this holder's.
 macro_rules! held {
@@ -33,14 +34,7 @@ impl Sqlite {
         new: NewImport,
         now: DateTime<Utc>,
     ) -> Result<Import, StoreError> {
-        self.write(move |connection| {
-            let row = ImportRow::new(&new, now);
-            diesel::insert_into(imports::table)
-                .values(&row)
-                .execute(connection)?;
-            row.into_import()
-        })
-        .await
+        self.write(move |connection| insert(connection, &new, now)).await
     }
 
     pub(crate) async fn import(&self, id: Uuid) -> Result<Option<Import>, StoreError> {
@@ -50,6 +44,7 @@ impl Sqlite {
     pub(crate) async fn imports(&self, limit: u32, before: Option<Uuid>) -> Result<Vec<Import>, StoreError> {
         self.read(move |connection| {
             let mut query = imports::table
+                .filter(imports::source.ne(ImportSource::Reconcile.as_str()))
                 .order((imports::created_at.desc(), imports::id.desc()))
                 .limit(limit.into())
                 .select(ImportRow::as_select())
@@ -89,6 +84,7 @@ impl Sqlite {
 
     pub(crate) async fn lease_import(
         &self,
+        sources: Vec<ImportSource>,
         holder: Uuid,
         now: DateTime<Utc>,
         lease: TimeDelta,
@@ -97,8 +93,10 @@ impl Sqlite {
             let has_run_out = imports::lease_until
                 .is_null()
                 .or(imports::lease_until.assume_not_null().le(Time(now)));
+            let sources = sources.into_iter().map(ImportSource::as_str);
             let oldest: Option<Id> = imports::table
                 .filter(imports::state.eq_any(OPEN))
+                .filter(imports::source.eq_any(sources))
                 .filter(has_run_out)
                 .order((imports::created_at, imports::id))
                 .select(imports::id)
@@ -270,9 +268,17 @@ impl Sqlite {
         .await
     }
 
-    pub(crate) async fn forget_imports(&self, ended_before: DateTime<Utc>) -> Result<usize, StoreError> {
+    pub(crate) async fn forget_imports(
+        &self,
+        source: ImportSource,
+        ended_before: DateTime<Utc>,
+    ) -> Result<usize, StoreError> {
         self.write(move |connection| {
-            let is_old = || imports::finished_at.lt(Time(ended_before));
+            let is_old = || {
+                imports::finished_at
+                    .lt(Time(ended_before))
+                    .and(imports::source.eq(source.as_str()))
+            };
             let old = imports::table.filter(is_old()).select(imports::id);
             diesel::delete(import_calls::table.filter(import_calls::import_id.eq_any(old)))
                 .execute(connection)?;
@@ -280,6 +286,19 @@ impl Sqlite {
         })
         .await
     }
+}
+
+/// Makes a run.
+pub(super) fn insert(
+    connection: &mut SqliteConnection,
+    new: &NewImport,
+    now: DateTime<Utc>,
+) -> Result<Import, StoreError> {
+    let row = ImportRow::new(new, now);
+    diesel::insert_into(imports::table)
+        .values(&row)
+        .execute(connection)?;
+    row.into_import()
 }
 
 fn find(connection: &mut SqliteConnection, id: Uuid) -> Result<Option<Import>, StoreError> {

@@ -35,7 +35,11 @@ async fn find(store: &Store, id: Uuid) -> Import {
 }
 
 async fn lease(store: &Store, holder: Uuid, seconds: i64) -> Option<Import> {
-    store.lease_import(holder, at(seconds), LEASE).await.unwrap()
+    let sources = [ImportSource::Api, ImportSource::Cli];
+    store
+        .lease_import(&sources, holder, at(seconds), LEASE)
+        .await
+        .unwrap()
 }
 
 /// A run on which the first holder is at work.
@@ -561,8 +565,8 @@ pub(crate) async fn a_run_that_is_forgotten_leaves_its_calls<D: Database>() {
     let open = running(store).await;
     save(store, open, queued([1, 2])).await;
 
-    assert_eq!(store.forget_imports(at(10)).await.unwrap(), 0);
-    assert_eq!(store.forget_imports(at(11)).await.unwrap(), 1);
+    assert_eq!(store.forget_imports(ImportSource::Api, at(10)).await.unwrap(), 0);
+    assert_eq!(store.forget_imports(ImportSource::Api, at(11)).await.unwrap(), 1);
 
     assert_eq!(store.import(old).await.unwrap(), None);
     assert_eq!(progress(store, old).await, [0; 4]);

@@ -143,6 +143,12 @@ macro_rules! run_suite_on {
                 a_call_in_doubt_is_read_again_until_an_import_settles_it
                 a_call_that_cannot_be_read_again_is_left_in_doubt
                 a_call_that_vanished_is_hidden_until_it_is_seen_again
+                of_several_who_want_a_pass_one_makes_it
+                a_pass_has_its_turn_after_its_time_or_soon_after_a_failure
+                passes_are_apart_from_what_people_want
+                what_is_known_of_a_call_tells_whether_a_state_is_news
+                calls_that_are_shown_and_that_a_pass_did_not_meet_are_found
+                the_gap_is_what_no_webhook_has_told
             }
             requests {
                 no_window_of_many_simulated_days_holds_too_many
