@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callrail_simulator::{CallChange, CallState, RequestKind, SimulatedAccount, SimulatedCall};
+use callrail_simulator::{CallChange, CallState, Fault, RequestKind, SimulatedAccount, SimulatedCall};
 use calls::{CallEvent, CallId, EventKind, MatchRules, Origin, PhoneNumber, Receipt, Region, from_callrail};
 use chrono::{DateTime, TimeDelta, Utc};
 use importer::{Importer, Reconcile};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::bench::{Bench, PATIENCE, now};
+use crate::bench::{Bench, PATIENCE, Running, now};
 
 /// When the next pass has its turn, and the one after it.
 fn later() -> DateTime<Utc> {
@@ -256,7 +256,7 @@ async fn one_pass_brings_what_webhooks_missed_and_a_second_changes_nothing() {
     let counts = bench.store.import_counts(pass.id).await.unwrap();
     assert_eq!((counts.total, counts.stored), (listed, listed));
 
-    // Somebody takes the marks off again, and one of the edits too: a state that was there before.
+    // Somebody takes the marks off again.
     for call in &spam {
         let unmarked = bench
             .api
@@ -321,6 +321,65 @@ async fn of_too_many_that_are_gone_none_is_hidden() {
     let (_, metrics) = reconcile(&bench, much_later).await;
     assert_eq!(metric(&metrics, "vanished_calls_total"), 20);
     assert_eq!(shown_ids(&bench).await, bench.calls());
+}
+
+/// A pass that has read its pages and waits for the writer, with a call gone from CallRail and another edited.
+async fn waiting_for_the_writer(bench: &Bench) -> Running {
+    let writer = Writer::start(bench).await;
+    reconcile(bench, now).await;
+    drop(writer);
+    let [gone, edited, ..] = &bench.account.calls[..] else {
+        panic!("there are more calls");
+    };
+    let (spam, note) = (CallState::Spam, "Later".to_owned());
+    assert!(bench.api.change_call(&gone.call_sid, CallChange::State(spam)));
+    assert!(bench.api.change_call(&edited.call_sid, CallChange::Note(note)));
+    let running = Bench::start(reconciler(bench, later));
+    let read = async {
+        while bench.store.queued_backfill().await.unwrap() == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, read).await.unwrap();
+    running
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_hidden_when_the_account_does_not_answer() {
+    let bench = Bench::of(over_for_an_hour(20)).await;
+    let running = waiting_for_the_writer(&bench).await;
+    bench.api.fail(Fault::Status(404));
+    let _writer = Writer::start(&bench).await;
+    let failed = async {
+        loop {
+            let pass = bench.store.passes(1).await.unwrap().remove(0);
+            if !pass.state.is_open() {
+                return pass;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let pass = timeout(PATIENCE, failed).await.unwrap();
+    running.stop().await;
+    assert_eq!(pass.state, ImportState::Failed);
+    assert!(pass.error.is_some());
+    assert_eq!(shown(&bench).await.len(), 20);
+    assert_eq!(bench.api.requests(RequestKind::Call), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_whose_importer_is_gone_is_brought_to_its_end_by_another() {
+    let bench = Bench::of(over_for_an_hour(20)).await;
+    let running = waiting_for_the_writer(&bench).await;
+    running.stop().await;
+    let pages = bench.api.requests(RequestKind::Calls);
+    let _writer = Writer::start(&bench).await;
+    let (pass, _) = reconcile(&bench, later).await;
+    assert_eq!((pass.state, pass.error), (ImportState::Finished, None));
+    assert_eq!(bench.store.passes(10).await.unwrap().len(), 2);
+    assert_eq!(shown_ids(&bench).await, bench.calls());
+    // One page at most was read by two.
+    assert!(bench.api.requests(RequestKind::Calls) <= pages + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -214,8 +214,11 @@ pub(crate) async fn passes_are_apart_from_what_people_want<D: Database>() {
         company: None,
     };
     let wanted = store.create_import(wanted, at(1)).await.unwrap();
-    assert_eq!(store.imports(10, None).await.unwrap(), [wanted.clone()]);
-    assert_eq!(store.passes(10).await.unwrap(), [pass.clone()]);
+    assert_eq!(
+        store.imports(10, None).await.unwrap(),
+        std::slice::from_ref(&wanted)
+    );
+    assert_eq!(store.passes(10).await.unwrap(), std::slice::from_ref(&pass));
     // A lease that has run out is taken by those only who want such a run.
     assert_eq!(lease(store, ImportSource::Cli, 1_000).await, None);
     let leased = lease(store, ImportSource::Api, 1_000).await.unwrap();
