@@ -8,7 +8,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{ImportCursor, ImportedCall, ImportedPage};
+use store::{ImportCursor, ImportSource, ImportedCall, ImportedPage};
 use trunkline_tests::{Answer, Installation, Process, SIGNING_KEY, eventually, sample};
 use uuid::Uuid;
 
@@ -69,6 +69,8 @@ impl Api {
                 format!("{SIGNING_KEY},{}", account.signing_key),
             )
             .with("RECORDING_HOSTS", host)
+            // Nothing is asked of CallRail but what the test wants.
+            .with("RECONCILE", "off")
             .with("JWT_SECRET", JWT_SECRET);
         let trunkline = set(trunkline, &callrail);
         let migrated = trunkline.run(&["migrate"]).await;
@@ -112,7 +114,7 @@ impl Api {
         let holder = Uuid::now_v7();
         let run = eventually(|| async {
             store
-                .lease_import(holder, Utc::now(), TimeDelta::seconds(60))
+                .lease_import(&[ImportSource::Api], holder, Utc::now(), TimeDelta::seconds(60))
                 .await
                 .unwrap()
         });
@@ -321,7 +323,7 @@ async fn an_import_that_was_given_up_is_an_error_with_its_reason() {
         let holder = Uuid::now_v7();
         let run = eventually(|| async {
             store
-                .lease_import(holder, Utc::now(), TimeDelta::seconds(60))
+                .lease_import(&[ImportSource::Api], holder, Utc::now(), TimeDelta::seconds(60))
                 .await
                 .unwrap()
         });
