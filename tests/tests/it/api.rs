@@ -240,6 +240,32 @@ async fn an_import_of_the_last_30_days_answers_as_documented_once_all_is_stored(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_brings_every_call_into_the_database_while_the_caller_waits() {
+    let api = Api::start().await;
+    let answer = api
+        .post(
+            "/api/integrations/callrail/import-calls",
+            json!({"days_back": 30}),
+        )
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let calls = api.callrail.visible_calls();
+    assert_eq!(
+        answer.json(),
+        json!({
+            "status": "success",
+            "message": format!("Imported {} calls", calls.len()),
+            "processed": calls.len(),
+            "failed": 0,
+            "total_calls": calls.len(),
+        })
+    );
+    for call in calls {
+        assert!(api.trunkline.row(&call).await.is_some(), "{call}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_of_a_range_of_dates_covers_it_and_one_that_is_none_is_refused() {
     let api = Api::start_alone().await;
     let body = json!({"start_date": "2025-09-01T00:00:00Z", "end_date": "2025-10-01T00:00:00Z"});
@@ -512,6 +538,25 @@ async fn no_address_is_written_before_the_key_is_accepted() {
         "the integration is made, so that there is a key, and sends nothing"
     );
     assert!(!api.trunkline.logs().contains(&api.account.signing_key));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_cannot_know_the_keys_takes_the_operators_word() {
+    let api = Api::start_service("integration-api", ApiOptions::default(), |trunkline, _| {
+        trunkline.without("CALLRAIL_SIGNING_KEYS")
+    })
+    .await;
+    let url = "https://yourdomain.com/api/webhooks/callrail/post-call";
+    let path = "/api/integrations/callrail/setup-webhook";
+    let answer = api.post(path, json!({ "webhook_url": url })).await;
+    assert_eq!(
+        (answer.status, code(&answer).as_str()),
+        (StatusCode::CONFLICT, "signing_key_not_installed")
+    );
+    let body = json!({"webhook_url": url, "signing_key_installed": true});
+    let answer = api.post(path, body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    assert_eq!(api.callrail.webhook_addresses(WebhookKind::PostCall), [url]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
