@@ -29,7 +29,7 @@ pub use calls::{CALL_FIELDS, CallPage, CallQuery, Cursor, SINGLE_CALL_FIELDS};
 pub use credential::{Credential, CredentialError, InvalidCredential};
 pub use error::{ApiError, Outage, Said};
 pub use integrations::{Integration, IntegrationTrigger};
-pub use listing::{Account, Company, Tracker};
+pub use listing::{Account, Company, MAX_PER_PAGE, Tracker};
 pub use recording::RecordingLink;
 pub use transport::Retries;
 

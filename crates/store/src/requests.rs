@@ -70,6 +70,19 @@ pub struct RequestLimits {
     pub per_day: u32,
 }
 
+impl RequestLimits {
+    /// How long so many requests of a class take at least, when nobody else asks: whenever a window is full, the next
+    /// request waits until it has passed.
+    pub fn time_for(&self, class: RequestClass, requests: u32) -> TimeDelta {
+        let limits = [self.per_minute, self.per_hour, self.per_day];
+        let times = WINDOWS.into_iter().zip(limits).map(|(window, limit)| {
+            let full_windows = requests.saturating_sub(1) / part(limit, class.share()).max(1);
+            window * i32::try_from(full_windows).unwrap_or(i32::MAX)
+        });
+        times.max().unwrap_or_default()
+    }
+}
+
 impl Default for RequestLimits {
     /// CallRail's own limits for an hour and a day, and two requests a second.
     fn default() -> Self {
@@ -257,4 +270,21 @@ pub(crate) fn permit(
     } else {
         Permit::Granted
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrowest_window_says_how_long_requests_take() {
+        let time = |requests| RequestLimits::default().time_for(RequestClass::Backfill, requests);
+        // 60 % are 72 a minute, 600 an hour and 6,000 a day.
+        assert_eq!(time(0), TimeDelta::zero());
+        assert_eq!(time(72), TimeDelta::zero());
+        assert_eq!(time(73), TimeDelta::minutes(1));
+        assert_eq!(time(600), TimeDelta::minutes(8));
+        assert_eq!(time(601), TimeDelta::hours(1));
+        assert_eq!(time(6_001), TimeDelta::days(1));
+    }
 }

@@ -10,9 +10,10 @@ use super::error::ApiError;
 use crate::field::text;
 use crate::ids::{AccountId, CompanyId};
 
-/// As many as `CallRail` gives on a page.
+/// As many calls, or other things, as `CallRail` gives with one request (docs/callrail.md, "API").
+pub const MAX_PER_PAGE: usize = 250;
+/// The same as it stands in a URL.
 pub(crate) const PER_PAGE: &str = "250";
-const PER_PAGE_COUNT: usize = 250;
 
 /// No list has more pages: 100,000 trackers are more than any account has.
 const MAX_PAGES: u64 = 400;
@@ -128,7 +129,7 @@ impl Client {
             }
             let is_last = match answer.get("total_pages").and_then(Value::as_u64) {
                 Some(pages) => page >= pages,
-                None => count < PER_PAGE_COUNT,
+                None => count < MAX_PER_PAGE,
             };
             if is_last || count == 0 {
                 return Ok(items);

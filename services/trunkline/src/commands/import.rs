@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use callrail::CompanyId;
-use callrail::client::CallQuery;
+use callrail::client::{CallQuery, MAX_PER_PAGE};
 use calls::{ImportRange, window_end};
 use chrono::{TimeDelta, Utc};
 use clap::Args;
@@ -15,12 +15,6 @@ use store::{Import as Run, ImportCounts, ImportSource, ImportState, NewImport, R
 use tokio::time::Instant;
 
 use crate::parts;
-
-/// CallRail gives so many calls with one request.
-const PER_PAGE: u64 = 250;
-
-/// An import may make so many requests a minute: 60 % of 120.
-const REQUESTS_A_MINUTE: u64 = 72;
 
 /// How often the bar moves.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -117,8 +111,13 @@ async fn foretell(
     }
     match (first.total_records, &first.next) {
         (Some(total), _) => {
-            let requests = total.div_ceil(PER_PAGE) + windows;
-            let minutes = requests.div_ceil(REQUESTS_A_MINUTE);
+            let requests = total.div_ceil(MAX_PER_PAGE as u64) + windows;
+            let limits = parts::request_limits(settings)?;
+            let waiting = limits.time_for(
+                RequestClass::Backfill,
+                u32::try_from(requests).unwrap_or(u32::MAX),
+            );
+            let minutes = waiting.num_minutes() + 1;
             println!("{total} calls: at most {requests} requests, about {minutes} min.");
         }
         (None, None) => println!(
