@@ -81,6 +81,18 @@ impl Default for ClientOptions {
     }
 }
 
+/// The accounts that a key's user may see, for whoever does not know yet which of them to make a [`Client`] for.
+///
+/// Panics like [`Client::new`].
+pub async fn list_accounts(
+    base_url: ApiUrl,
+    credential: Credential,
+    options: ClientOptions,
+) -> Result<Vec<Account>, ApiError> {
+    let client = Client::new(base_url, AccountId::none(), credential, options).map_err(Outage::NoAnswer)?;
+    client.accounts().await
+}
+
 /// Asks `CallRail` on behalf of one account. Cheap to clone; clones share connections.
 ///
 /// `Debug` shows address and account, never the key.

@@ -79,6 +79,14 @@ impl AccountId {
     }
 }
 
+#[cfg(feature = "client")]
+impl AccountId {
+    /// For questions that name no account.
+    pub(crate) fn none() -> Self {
+        Self(String::new())
+    }
+}
+
 impl CompanyId {
     /// Reads an identifier; surrounding whitespace is not tolerated.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {

@@ -186,6 +186,14 @@ impl SigningKeys {
         self.0.iter()
     }
 
+    /// Whether webhooks of this company that are signed with `key` would be accepted.
+    pub fn accept(&self, key: &SigningKey, company: &CompanyId) -> bool {
+        // What the key signs must hold for those that are here: nothing else is ever asked of a key.
+        let body = b"{}";
+        self.verify([sign(key, body)], body)
+            .is_ok_and(|accepting| accepting.allows(Some(company)).is_ok())
+    }
+
     /// Finds the key that signed exactly these bytes.
     ///
     /// `signatures` are the values of the headers [`SIGNATURE_HEADER`] and [`ALTERNATIVE_SIGNATURE_HEADER`];
@@ -391,6 +399,19 @@ mod tests {
         assert_eq!(bound.allows(None), Ok(()));
         assert_eq!(bound.allows(Some(&two)), Err(SignatureError::WrongCompany));
         assert_eq!(SigningKey::parse(KEY).unwrap().allows(Some(&two)), Ok(()));
+    }
+
+    #[test]
+    fn webhooks_of_a_company_are_accepted_with_its_key_alone() {
+        let company = CompanyId::parse("COM1").unwrap();
+        let key = SigningKey::parse(KEY).unwrap();
+        for accepting in [KEY, "COM1:072e77e426f92738a72fe23c4d1953b4"] {
+            assert!(keys(accepting).accept(&key, &company), "{accepting}");
+        }
+        for refusing in [OTHER_KEY, "COM2:072e77e426f92738a72fe23c4d1953b4"] {
+            assert!(!keys(refusing).accept(&key, &company), "{refusing}");
+        }
+        assert!(!SigningKeys::default().accept(&key, &company));
     }
 
     #[test]

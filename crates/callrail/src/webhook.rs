@@ -66,6 +66,18 @@ impl WebhookKind {
             Self::OutboundCallModified => "updated_outbound_call_webhook",
         }
     }
+
+    /// What the box for its addresses is called on `CallRail`'s Webhooks page (docs/callrail.md, "Webhook types").
+    pub fn box_name(self) -> &'static str {
+        match self {
+            Self::PreCall => "Pre-Call",
+            Self::RoutingComplete => "Call Routing Complete",
+            Self::PostCall => "Post-Call",
+            Self::CallModified => "Call Modified",
+            Self::OutboundPostCall => "Outbound Post Call",
+            Self::OutboundCallModified => "Outbound Call Modified",
+        }
+    }
 }
 
 impl fmt::Display for WebhookKind {

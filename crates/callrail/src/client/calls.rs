@@ -241,6 +241,7 @@ mod tests {
         CallPage::of_answer(Answer {
             json,
             usage: Usage::default(),
+            date: None,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use serde_json::{Map, Value};
 
@@ -64,12 +65,18 @@ pub struct Tracker {
 impl Client {
     /// The client's own account: the cheapest question that shows whether the key holds.
     pub async fn account(&self) -> Result<Account, ApiError> {
+        Ok(self.account_and_time().await?.0)
+    }
+
+    /// The same, and what `CallRail`'s clock showed when it answered, to the second, if it says so.
+    pub async fn account_and_time(&self) -> Result<(Account, Option<DateTime<Utc>>), ApiError> {
         let url = self
             .shared
             .base_url
             .join(&format!("a/{}.json", self.shared.account));
-        match self.get(url).await?.json {
-            Value::Object(account) => Account::read(&account),
+        let answer = self.get(url).await?;
+        match answer.json {
+            Value::Object(account) => Ok((Account::read(&account)?, answer.date)),
             _ => Err(ApiError::Unexpected("an account is no object")),
         }
     }

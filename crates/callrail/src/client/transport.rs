@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 use serde_json::Value;
@@ -77,6 +77,8 @@ impl Retries {
 pub(crate) struct Answer {
     pub(crate) json: Value,
     pub(crate) usage: Usage,
+    /// What the server's clock showed.
+    pub(crate) date: Option<DateTime<Utc>>,
 }
 
 impl Client {
@@ -135,6 +137,7 @@ impl Client {
             shared.budget.report(usage).await;
         }
 
+        let date = date(response.headers());
         let status = response.status();
         if !status.is_success() {
             let retry_after = retry_after(response.headers());
@@ -143,7 +146,7 @@ impl Client {
         }
         let body = whole(response, shared.max_answer_bytes).await?;
         let json = serde_json::from_slice(&body).map_err(|_| Outage::NotJson)?;
-        Ok(Answer { json, usage })
+        Ok(Answer { json, usage, date })
     }
 }
 
@@ -185,9 +188,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let answered = headers.get(header::DATE)?.to_str().ok()?;
-    let at = |text| DateTime::parse_from_rfc2822(text).ok();
-    (at(text)? - at(answered)?).to_std().ok()
+    let wanted = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
+    (wanted - date(headers)?).to_std().ok()
+}
+
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    Some(DateTime::parse_from_rfc2822(text).ok()?.to_utc())
 }
 
 #[cfg(test)]

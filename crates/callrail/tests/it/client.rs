@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use callrail::client::{
     ApiError, Budget, BudgetError, CALL_FIELDS, CallQuery, Client, ClientOptions, Credential, Cursor, Outage,
-    Permission, Quota, Retries, SINGLE_CALL_FIELDS, Usage,
+    Permission, Quota, Retries, SINGLE_CALL_FIELDS, Usage, list_accounts,
 };
 use callrail::{AccountId, Call, CallId, CompanyId, WebhookKind};
 use serde_json::{Map, Value, json};
@@ -298,6 +298,30 @@ async fn a_recording_is_a_link_that_is_not_shown() {
         let error = client(&server).recording(&call_id()).await.unwrap_err();
         assert!(matches!(error, ApiError::Unexpected(_)), "{odd}: {error:?}");
     }
+}
+
+#[tokio::test]
+async fn accounts_are_listed_for_whoever_knows_none() {
+    let server = MockServer::start().await;
+    Mock::given(path("/v3/a.json"))
+        .and(header("authorization", format!("Token token=\"{KEY}\"")))
+        .respond_with(json_answer(&api_sample("accounts_list.json")))
+        .expect(1)
+        .mount(&server)
+        .await;
+    let url = format!("{}/v3", server.uri()).parse().unwrap();
+    let credential = Credential::api_key(KEY).unwrap();
+    let accounts = list_accounts(url, credential, options()).await.unwrap();
+    assert_eq!(accounts[0].id.as_str(), ACCOUNT);
+}
+
+#[tokio::test]
+async fn the_servers_clock_is_read_from_its_answer() {
+    let date = "Fri, 20 Nov 2026 19:03:20 GMT";
+    let answer = json_answer(&api_sample("account.json")).insert_header("date", date);
+    let server = answering(answer, 1).await;
+    let (_, time) = client(&server).account_and_time().await.unwrap();
+    assert_eq!(time, Some("2026-11-20T19:03:20Z".parse().unwrap()));
 }
 
 #[tokio::test]
