@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
-use reqwest::{Client, ClientBuilder, Response, header, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, Url, header, redirect};
 use serde::Serialize;
 use sha2::Sha256;
 
@@ -62,20 +62,36 @@ impl Pusher {
         // Three strings cannot fail to serialise, and an empty body would only be refused by the server.
         let body = serde_json::to_vec(&Batch { batch: events }).unwrap_or_default();
         let path = format!("/apps/{}/batch_events", self.url.app_id());
-        let mut address = self.url.server().clone();
-        address.set_path(&path);
-        address.set_query(Some(&signed_query(&self.url, &path, &body, now)));
-
+        let address = self.signed_address(&Method::POST, &path, &body, now);
         let request = self
             .client
             .post(address.clone())
             .header(header::CONTENT_TYPE, "application/json")
-            .timeout(self.timeout)
             .body(body);
+        self.send(request, &address).await
+    }
+
+    /// Asks which channels are in use, and only looks at whether the server answers: so key, secret and app hold, and
+    /// nobody notices.
+    pub async fn check(&self, now: DateTime<Utc>) -> Result<(), PusherError> {
+        let path = format!("/apps/{}/channels", self.url.app_id());
+        let address = self.signed_address(&Method::GET, &path, &[], now);
+        self.send(self.client.get(address.clone()), &address).await
+    }
+
+    fn signed_address(&self, method: &Method, path: &str, body: &[u8], now: DateTime<Utc>) -> Url {
+        let mut address = self.url.server().clone();
+        address.set_path(path);
+        address.set_query(Some(&signed_query(&self.url, method, path, body, now)));
+        address
+    }
+
+    async fn send(&self, request: RequestBuilder, address: &Url) -> Result<(), PusherError> {
+        let request = request.timeout(self.timeout);
         let response = request.send().await.map_err(unreachable)?;
 
         // A client that follows redirects in spite of our advice ends at another address.
-        if *response.url() != address {
+        if response.url() != address {
             return Err(PusherError::Redirected);
         }
         let status = response.status();
@@ -94,15 +110,18 @@ struct Batch<'a> {
 }
 
 /// The query that proves who sends `body` to `path` (Pusher's HTTP API reference, "Generating authentication
-/// signatures"): the parameters in alphabetical order, then their signature.
-fn signed_query(url: &PusherUrl, path: &str, body: &[u8], now: DateTime<Utc>) -> String {
-    let query = format!(
-        "auth_key={}&auth_timestamp={}&auth_version=1.0&body_md5={}",
+/// signatures"): the parameters in alphabetical order, then their signature. Without a body there is no hash of it.
+fn signed_query(url: &PusherUrl, method: &Method, path: &str, body: &[u8], now: DateTime<Utc>) -> String {
+    let mut query = format!(
+        "auth_key={}&auth_timestamp={}&auth_version=1.0",
         url.key(),
         now.timestamp(),
-        hex::encode(Md5::digest(body)),
     );
-    let signed = format!("POST\n{path}\n{query}");
+    if !body.is_empty() {
+        query.push_str("&body_md5=");
+        query.push_str(&hex::encode(Md5::digest(body)));
+    }
+    let signed = format!("{method}\n{path}\n{query}");
     format!(
         "{query}&auth_signature={}",
         hex::encode(hmac_sha256(url.secret().as_bytes(), signed.as_bytes()))
@@ -159,7 +178,7 @@ mod tests {
         let body = br#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;
         let now = DateTime::from_timestamp(1_353_088_179, 0).unwrap();
         assert_eq!(
-            signed_query(&url, "/apps/3/events", body, now),
+            signed_query(&url, &Method::POST, "/apps/3/events", body, now),
             "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0\
              &body_md5=ec365a775a4cd0599faeb73354201b6f\
              &auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"

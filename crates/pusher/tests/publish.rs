@@ -106,6 +106,33 @@ async fn a_batch_goes_out_as_one_signed_request() {
 }
 
 #[tokio::test]
+async fn a_check_asks_for_channels_and_tells_whether_the_server_lets_us() {
+    for (status, holds) in [(200, true), (401, false)] {
+        let server = MockServer::start().await;
+        Mock::given(method("GET"))
+            .and(path("/apps/7/channels"))
+            .and(query_param("auth_key", "key"))
+            .and(query_param(
+                "auth_signature",
+                // HMAC-SHA256 with `hush` of "GET\n/apps/7/channels\nauth_key=key&auth_timestamp=1764000000&auth_version=1.0"
+                "c72689592000f4e54b1cb49bd3440da4913589241646de37604c38b705a585e0",
+            ))
+            .respond_with(ResponseTemplate::new(status))
+            .expect(1)
+            .mount(&server)
+            .await;
+        let checked = pusher_at(&server.address().to_string(), client(), PATIENCE)
+            .check(now())
+            .await;
+        assert_eq!(checked.is_ok(), holds, "{checked:?}");
+        assert!(
+            holds || matches!(checked, Err(PusherError::Unauthorised { .. })),
+            "{checked:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn no_events_is_no_request() {
     let pusher = pusher_at("127.0.0.1:1", client(), PATIENCE);
     pusher.publish_batch(&[], now()).await.unwrap();
