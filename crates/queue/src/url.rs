@@ -1,7 +1,7 @@
 //! Where the queue is.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -37,6 +37,14 @@ impl QueueUrl {
     pub fn embedded(path: impl Into<PathBuf>) -> Self {
         Self {
             place: Place::Embedded(path.into()),
+        }
+    }
+
+    /// The queue file of an embedded queue.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Embedded(path) => Some(path),
+            Place::RabbitMq(_) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Settings: defaults < `trunkline.toml` < `.env` < environment < mounted files (`NAME_FILE`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -186,6 +186,9 @@ pub const KEYS: &[Key] = &[
     ),
 ];
 
+/// The file with settings, in the working folder.
+pub const FILE: &str = "trunkline.toml";
+
 /// Names with these beginnings are ours or meant to be: an unknown one is a slip of the pen.
 const OUR_PREFIXES: [&str; 2] = ["CALLRAIL_", "PUSHER_"];
 
@@ -194,6 +197,7 @@ const OUR_PREFIXES: [&str; 2] = ["CALLRAIL_", "PUSHER_"];
 pub struct Settings {
     values: BTreeMap<String, String>,
     files: BTreeMap<&'static str, PathBuf>,
+    from_environment: BTreeSet<&'static str>,
     unknown: Vec<String>,
 }
 
@@ -246,11 +250,7 @@ impl SettingsError {
 impl Settings {
     /// Reads the settings of this process: `trunkline.toml` and `.env` in the working folder, the environment.
     pub fn load() -> Result<Self, SettingsError> {
-        let dotenv = dotenvy::dotenv_iter()
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok);
-        Self::merge(Path::new("trunkline.toml"), dotenv.chain(std::env::vars()))
+        without_problems(Self::examine())
     }
 
     /// Merges a file, if it is there, and an environment, in which a later value wins.
@@ -258,37 +258,63 @@ impl Settings {
         file: &Path,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
+        without_problems(Self::read(file, environment))
+    }
+
+    /// What [`Self::load`] can read, and everything that it cannot.
+    pub fn examine() -> (Self, Vec<SettingsError>) {
+        let dotenv = dotenvy::dotenv_iter()
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        Self::read(Path::new(FILE), dotenv.chain(std::env::vars()))
+    }
+
+    fn read(
+        file: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> (Self, Vec<SettingsError>) {
+        let mut settings = Self::default();
+        let mut problems = Vec::new();
         let in_file = Config::builder()
             .add_source(File::from(file).format(FileFormat::Toml).required(false))
             .build()
             .and_then(Config::try_deserialize::<BTreeMap<String, String>>)
-            .map_err(|error| SettingsError::File(error.to_string()))?;
-        let mut settings = Self::default();
+            .unwrap_or_else(|error| {
+                problems.push(SettingsError::File(error.to_string()));
+                BTreeMap::new()
+            });
         for (name, value) in in_file {
-            let Some(key) = KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(&name)) else {
-                return Err(SettingsError::File(format!("there is no setting `{name}`")));
-            };
-            settings.values.insert(key.name.to_owned(), value);
+            match KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(&name)) {
+                Some(key) => drop(settings.values.insert(key.name.to_owned(), value)),
+                None => problems.push(SettingsError::File(format!("there is no setting `{name}`"))),
+            }
         }
 
         let environment: BTreeMap<String, String> = environment.into_iter().collect();
         for key in KEYS {
-            if let Some(path) = environment.get(&format!("{}_FILE", key.name)) {
-                let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Mounted {
-                    name: key.name,
-                    path: path.clone(),
-                    source,
-                })?;
-                settings
-                    .values
-                    .insert(key.name.to_owned(), text.trim().to_owned());
+            let value = if let Some(path) = environment.get(&format!("{}_FILE", key.name)) {
                 settings.files.insert(key.name, path.into());
+                std::fs::read_to_string(path)
+                    .map(|text| text.trim().to_owned())
+                    .map_err(|source| SettingsError::Mounted {
+                        name: key.name,
+                        path: path.clone(),
+                        source,
+                    })
             } else if let Some(value) = environment.get(key.name) {
-                settings.values.insert(key.name.to_owned(), value.clone());
+                Ok(value.clone())
+            } else {
+                continue;
+            };
+            settings.from_environment.insert(key.name);
+            match value {
+                Ok(value) => drop(settings.values.insert(key.name.to_owned(), value)),
+                Err(problem) => problems.push(problem),
             }
         }
         settings.unknown = environment.into_keys().filter(|name| is_slip(name)).collect();
-        Ok(settings)
+        (settings, problems)
     }
 
     /// Names in the environment that look like settings and are none.
@@ -314,6 +340,16 @@ impl Settings {
     /// The mounted file that a setting came from (`NAME_FILE`), for what is read again when it changes.
     pub fn mounted(&self, name: &'static str) -> Option<&Path> {
         self.files.get(name).map(PathBuf::as_path)
+    }
+
+    /// Whether a setting comes from the environment, `.env` or a mounted file, which win over `trunkline.toml`.
+    pub fn is_from_environment(&self, name: &'static str) -> bool {
+        self.from_environment.contains(name)
+    }
+
+    /// How many settings are set.
+    pub fn count(&self) -> usize {
+        KEYS.iter().filter(|key| self.text(key.name).is_some()).count()
     }
 
     /// A setting in its type, if it is set.
@@ -358,6 +394,10 @@ impl Settings {
     {
         self.get(name)?.ok_or_else(|| SettingsError::missing(name))
     }
+}
+
+fn without_problems((settings, problems): (Settings, Vec<SettingsError>)) -> Result<Settings, SettingsError> {
+    problems.into_iter().next().map_or(Ok(settings), Err)
 }
 
 impl fmt::Debug for Settings {
@@ -474,6 +514,25 @@ mod tests {
             error.to_string(),
             "trunkline.toml: there is no setting `databse_url`"
         );
+    }
+
+    #[test]
+    fn whoever_looks_for_mistakes_gets_all_of_them_and_what_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trunkline.toml");
+        std::fs::write(
+            &file,
+            "databse_url = \"x\"\nhtp_address = \"y\"\ndata_dir = \"z\"",
+        )
+        .unwrap();
+        let environment = [("JWT_SECRET_FILE", "/nowhere"), ("LOG_FORMAT", "json")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let (settings, problems) = Settings::read(&file, environment);
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(settings.text("DATA_DIR"), Some("z"));
+        assert_eq!(settings.count(), 2);
+        assert!(settings.is_from_environment("LOG_FORMAT"));
+        assert!(!settings.is_from_environment("DATA_DIR"));
     }
 
     #[test]
