@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use store::StoreError;
 
+use crate::advice;
 use crate::shapes::Problem;
 
 /// What an endpoint answers when all is well.
@@ -135,66 +136,37 @@ impl From<QueueError> for Refusal {
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        let bad_gateway = |code, message: &str| Self::new(StatusCode::BAD_GATEWAY, code, message);
+        let message = advice(&error);
+        let bad_gateway = |code| Self::new(StatusCode::BAD_GATEWAY, code, message);
         let refusal = match &error {
-            ApiError::Unauthorized { .. } => bad_gateway(
-                "callrail_unauthorized",
-                "CallRail does not accept the key: set CALLRAIL_API_KEY to a key from Settings, Integrations, API Keys \
-                 in CallRail",
-            ),
-            ApiError::Forbidden { .. } => bad_gateway(
-                "callrail_forbidden",
-                "CallRail does not allow this to the user whose key CALLRAIL_API_KEY is: take the key of an \
-                 administrator",
-            ),
-            ApiError::NotFound { .. } => bad_gateway(
-                "callrail_not_found",
-                "CallRail does not know this account, or not for this key: compare CALLRAIL_ACCOUNT_ID with the number \
-                 in the address of CallRail's pages",
-            ),
+            ApiError::Unauthorized { .. } => bad_gateway("callrail_unauthorized"),
+            ApiError::Forbidden { .. } => bad_gateway("callrail_forbidden"),
+            ApiError::NotFound { .. } => bad_gateway("callrail_not_found"),
             ApiError::RateLimited { retry_after, .. }
             | ApiError::Budget(BudgetError::Exhausted { retry_after }) => Self {
                 retry_after: *retry_after,
-                ..too_many()
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "callrail_rate_limited", message)
             },
-            ApiError::Budget(BudgetError::Unavailable { .. }) => {
-                unavailable("The database is not available: try again soon")
-            }
+            ApiError::Budget(BudgetError::Unavailable { .. }) => unavailable(message),
             ApiError::Unavailable {
-                source: Outage::NotJson,
-            }
-            | ApiError::Redirected => bad_gateway(
-                "callrail_unexpected",
-                "What answers is not CallRail's API, but a page: see whether CALLRAIL_API_URL is right, and whether a \
-                 proxy stands in between",
-            ),
-            ApiError::Unavailable { .. } => bad_gateway(
-                "callrail_unavailable",
-                "CallRail's API does not answer: see whether this machine can reach it, then try again",
-            ),
+                source: Outage::Status(_) | Outage::NoAnswer(_) | Outage::CutShort(_),
+            } => bad_gateway("callrail_unavailable"),
             ApiError::Credential(_) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "callrail_key_unreadable",
-                "The file with CallRail's key cannot be read: see the log",
+                message,
             ),
-            ApiError::Invalid { .. }
+            ApiError::Unavailable {
+                source: Outage::TooLong(_) | Outage::NotJson,
+            }
+            | ApiError::Redirected
+            | ApiError::Invalid { .. }
             | ApiError::Unexpected(_)
             | ApiError::ForeignPage
-            | ApiError::EndlessPages => bad_gateway(
-                "callrail_unexpected",
-                "CallRail's API answers otherwise than expected: see the log",
-            ),
+            | ApiError::EndlessPages => bad_gateway("callrail_unexpected"),
         };
         refusal.because(error)
     }
-}
-
-fn too_many() -> Refusal {
-    Refusal::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "callrail_rate_limited",
-        "CallRail takes no more requests for this account now: try again later",
-    )
 }
 
 fn unavailable(message: &str) -> Refusal {

@@ -4,6 +4,7 @@
 //! looks ([`answer`]), the JSON of what they tell ([`shapes`]), where a list goes on ([`cursor`]). Two tasks work in
 //! the background: [`connection`] knows whether CallRail answers, [`alert_feed`] reads alerts for all who listen.
 
+mod advice;
 mod alert_feed;
 mod answer;
 mod auth;
@@ -17,6 +18,7 @@ mod path;
 mod query;
 mod shapes;
 mod ticket;
+pub mod webhooks;
 
 use std::time::Duration;
 
@@ -38,6 +40,7 @@ use alert_feed::AlertFeed;
 use connection::Connection;
 use ticket::TicketKey;
 
+pub use advice::advice;
 pub use auth::{InvalidTokenRules, MIN_SECRET_BYTES, READ, TokenRules, TokenSettings, WRITE};
 
 /// How long a server of recordings may take to connect, and between two pieces.
