@@ -281,7 +281,7 @@ impl Settings {
             .build()
             .and_then(Config::try_deserialize::<BTreeMap<String, String>>)
             .unwrap_or_else(|error| {
-                problems.push(SettingsError::File(error.to_string()));
+                problems.push(SettingsError::File(unquoted(&error.to_string())));
                 BTreeMap::new()
             });
         for (name, value) in in_file {
@@ -406,6 +406,16 @@ impl fmt::Debug for Settings {
             .entries(self.values.keys().map(|name| (name, "[redacted]")))
             .finish()
     }
+}
+
+/// What is wrong with a file, without the lines of it that are quoted: they may hold a secret.
+fn unquoted(text: &str) -> String {
+    let is_quoted = |line: &&str| {
+        let behind_number = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        behind_number.starts_with('|')
+    };
+    let kept: Vec<&str> = text.lines().filter(|line| !is_quoted(line)).collect();
+    kept.join(": ")
 }
 
 fn is_slip(name: &str) -> bool {
@@ -546,6 +556,14 @@ mod tests {
             ],
         );
         assert_eq!(settings.unwrap().unknown(), ["CALLRAIL_SIGNING_KEY"]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_told_by_line_without_its_text() {
+        let error = merged("data_dir = \"x\"\njwt_secret = \"hush\n", &[]).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("line 2") && !error.contains("hush"), "{error}");
+        assert!(!error.contains('\n'), "{error}");
     }
 
     #[test]
