@@ -23,7 +23,8 @@ use services::Service;
 
 /// Carries every CallRail call into your CRM's own database.
 ///
-/// Try it without an account: `trunkline demo`. Run it: set CALLRAIL_SIGNING_KEYS, then `trunkline run`.
+/// Try it without an account: `trunkline demo`. With an account: `trunkline connect`. Is something wrong:
+/// `trunkline doctor`.
 /// Settings come from trunkline.toml, .env and the environment; the README lists them.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
@@ -39,6 +40,12 @@ enum Command {
     /// With nothing set it keeps a SQLite database and a durable queue under DATA_DIR (trunkline-data) and listens on
     /// 127.0.0.1:8001. CallRail's webhooks are accepted only when CALLRAIL_SIGNING_KEYS is set.
     Run,
+    /// Connects with your CallRail account: asks for what it needs, and writes trunkline.toml.
+    Connect(commands::connect::Connect),
+    /// Looks at every setting and all that they name; tells what is wrong, and what to do about it.
+    ///
+    /// Changes nothing. CallRail is asked a few questions, which count. Ends with 1 if anything is wrong.
+    Doctor,
     /// Plays calls against the whole program, with a simulated CallRail, and shows what becomes of them.
     Demo(commands::demo::Demo),
     /// Imports past calls from CallRail's API, and shows how far it is.
@@ -88,6 +95,11 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
     {
         anyhow::bail!("another provider of cryptography is installed already");
     }
+    if let Command::Doctor = command {
+        // What goes wrong, its lines tell; and it has to run with settings that cannot be read.
+        telemetry::init(LogFormat::Text, LevelFilter::OFF).context("cannot log")?;
+        return Ok(commands::doctor::run().await);
+    }
     let settings = Settings::load()?;
     let is_service = matches!(
         command,
@@ -118,6 +130,9 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::Importer => services::run(&settings, &[Service::Importer]).await?,
         Command::Import(import) => return import.run(&settings).await,
         Command::Demo(demo) => return demo.run().await,
+        Command::Connect(connect) => return connect.run(settings).await,
+        // Before the settings were loaded.
+        Command::Doctor => {}
         Command::Migrate => commands::migrate::run(&settings).await?,
         Command::Contacts(contacts) => return contacts.run(&settings).await,
         Command::DeadLetters(dead_letters) => return dead_letters.run(&settings).await,

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use callrail::AccountId;
-use callrail::client::{ApiUrl, Client, ClientOptions, Credential, InvalidCredential, Retries};
+use callrail::client::{
+    ApiUrl, Budget, Client, ClientOptions, Credential, InvalidCredential, Retries, Unlimited,
+};
 use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
 use chrono::Utc;
 use importer::{Importer, Reconcile};
@@ -36,11 +38,21 @@ pub(crate) fn database_url(settings: &Settings) -> Result<DatabaseUrl, SettingsE
     }
 }
 
+/// Whether there is no file yet. Opening it would make it.
+pub(crate) fn is_missing(url: &DatabaseUrl) -> bool {
+    matches!(url, DatabaseUrl::Sqlite(path) if !path.exists())
+}
+
 pub(crate) async fn store(settings: &Settings) -> anyhow::Result<Store> {
     Ok(Store::connect(&database_url(settings)?).await?)
 }
 
 pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
+    let (url, options) = queue_settings(settings)?;
+    Ok(Queue::connect(&url, options).await?)
+}
+
+pub(crate) fn queue_settings(settings: &Settings) -> anyhow::Result<(QueueUrl, QueueOptions)> {
     let default = || {
         Ok(format!(
             "embedded://{}",
@@ -58,7 +70,7 @@ pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
         ca_file,
         ..QueueOptions::default()
     };
-    Ok(Queue::connect(&url, options).await?)
+    Ok((url, options))
 }
 
 pub(crate) fn region(settings: &Settings) -> Result<Region, SettingsError> {
@@ -107,18 +119,20 @@ pub(crate) fn cors_origins(settings: &Settings) -> Result<Vec<String>, SettingsE
     Ok(origins)
 }
 
-pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {
-    let pusher = match settings.get::<PusherUrl>("PUSHER_URL")? {
-        Some(url) => {
-            let client = pusher::http_client()
-                .build()
-                .context("cannot make an HTTP client")?;
-            Some(Pusher::new(url, client, PUSHER_TIMEOUT))
-        }
-        None => None,
+/// Where alerts go; `None` when it is not set.
+pub(crate) fn pusher(settings: &Settings) -> anyhow::Result<Option<Pusher>> {
+    let Some(url) = settings.get::<PusherUrl>("PUSHER_URL")? else {
+        return Ok(None);
     };
+    let client = pusher::http_client()
+        .build()
+        .context("cannot make an HTTP client")?;
+    Ok(Some(Pusher::new(url, client, PUSHER_TIMEOUT)))
+}
+
+pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {
     Ok(Notifier {
-        pusher,
+        pusher: pusher(settings)?,
         payload: Payload::Full,
         pauses: Pauses::default(),
         clock: Utc::now,
@@ -133,9 +147,17 @@ pub(crate) struct CallRailAccess {
     credential: Credential,
 }
 
+impl CallRailAccess {
+    /// A client that asks so.
+    pub(crate) fn client(self, options: ClientOptions) -> anyhow::Result<Client> {
+        let client = Client::new(self.url, self.account, self.credential, options);
+        client.context("cannot make a client of CallRail's API")
+    }
+}
+
 /// `None` without account and key: webhooks need neither. One without the other is a mistake.
 pub(crate) fn callrail_access(settings: &Settings) -> Result<Option<CallRailAccess>, SettingsError> {
-    let url = settings.get_or_default("CALLRAIL_API_URL")?;
+    let url = callrail_url(settings)?;
     let account = settings.get("CALLRAIL_ACCOUNT_ID")?;
     match (account, callrail_credential(settings)?) {
         (Some(account), Some(credential)) => Ok(Some(CallRailAccess {
@@ -149,8 +171,12 @@ pub(crate) fn callrail_access(settings: &Settings) -> Result<Option<CallRailAcce
     }
 }
 
+pub(crate) fn callrail_url(settings: &Settings) -> Result<ApiUrl, SettingsError> {
+    settings.get_or_default("CALLRAIL_API_URL")
+}
+
 /// A mounted file is handed on as such: it is read again whenever it changes, since keys rotate.
-fn callrail_credential(settings: &Settings) -> Result<Option<Credential>, SettingsError> {
+pub(crate) fn callrail_credential(settings: &Settings) -> Result<Option<Credential>, SettingsError> {
     let invalid = |name| {
         move |error: InvalidCredential| SettingsError::Invalid {
             name,
@@ -180,7 +206,7 @@ pub(crate) fn callrail_client(
     let Some(access) = callrail_access(settings)? else {
         return Ok(None);
     };
-    let budget = Arc::new(StoreBudget::new(store.clone(), class, request_limits(settings)?));
+    let budget = budget(settings, Some(store), class)?;
     let options = match class {
         // Somebody looks on: better a clear word soon than a success a minute later.
         RequestClass::Interactive | RequestClass::Recording => ClientOptions {
@@ -198,8 +224,30 @@ pub(crate) fn callrail_client(
             ..ClientOptions::default()
         },
     };
-    let client = Client::new(access.url, access.account, access.credential, options);
-    Ok(Some(client.context("cannot make a client of CallRail's API")?))
+    access.client(options).map(Some)
+}
+
+/// What requests of this class are counted in; without a database nothing counts them but CallRail.
+pub(crate) fn budget(
+    settings: &Settings,
+    store: Option<&Store>,
+    class: RequestClass,
+) -> Result<Arc<dyn Budget>, SettingsError> {
+    let limits = request_limits(settings)?;
+    Ok(match store {
+        Some(store) => Arc::new(StoreBudget::new(store.clone(), class, limits)),
+        None => Arc::new(Unlimited),
+    })
+}
+
+/// How CallRail is asked by a command that somebody waits for, a few times: each request once, and not for long.
+pub(crate) fn asking_once(budget: Arc<dyn Budget>, timeout: Duration) -> ClientOptions {
+    ClientOptions {
+        retries: Retries::none(),
+        timeout,
+        budget,
+        ..ClientOptions::default()
+    }
 }
 
 /// How many requests there may be.

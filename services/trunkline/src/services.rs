@@ -36,7 +36,7 @@ impl Service {
 
     /// Where its health and metrics are served unless `METRICS_ADDRESS` says otherwise. A process that runs several
     /// takes the first one's.
-    fn metrics_address(self) -> &'static str {
+    pub(crate) fn metrics_address(self) -> &'static str {
         match self {
             Self::WebhookIngest => "127.0.0.1:9001",
             Self::IntegrationApi => "127.0.0.1:9002",
@@ -174,7 +174,7 @@ fn serve_http(
     supervisor.spawn("http", |shutdown| runtime::serve_http(listener, routes, shutdown));
 }
 
-fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, SettingsError> {
+pub(crate) fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, SettingsError> {
     let signing_keys: SigningKeys = settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default();
     Ok(webhook_ingest::Settings {
         signing_keys,
@@ -182,7 +182,10 @@ fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, Sett
     })
 }
 
-fn api_settings(settings: &Settings, receives_webhooks: bool) -> anyhow::Result<integration_api::Settings> {
+pub(crate) fn api_settings(
+    settings: &Settings,
+    receives_webhooks: bool,
+) -> anyhow::Result<integration_api::Settings> {
     let tokens = TokenRules::new(TokenSettings {
         secret: settings.get("JWT_SECRET")?,
         public_key: settings.get("JWT_PUBLIC_KEY")?,
@@ -216,7 +219,7 @@ fn callrail(settings: &Settings, store: &Store) -> anyhow::Result<Option<CallRai
         }))
 }
 
-fn writer_settings(settings: &Settings) -> Result<call_writer::Settings, SettingsError> {
+pub(crate) fn writer_settings(settings: &Settings) -> Result<call_writer::Settings, SettingsError> {
     let Span(every) = settings.get_or_default("CRM_CONTACTS_EVERY")?;
     Ok(call_writer::Settings {
         rules: parts::match_rules(settings)?,

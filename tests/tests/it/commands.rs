@@ -18,6 +18,8 @@ async fn every_command_has_a_help_that_says_what_it_is_for() {
     assert_eq!(help.code, 0, "{help:?}");
     let commands = [
         "run",
+        "connect",
+        "doctor",
         "demo",
         "migrate",
         "contacts",

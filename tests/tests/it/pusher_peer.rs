@@ -1,6 +1,6 @@
 //! A server that takes events as Pusher does, and refuses them as Pusher does.
 //!
-//! It checks what Pusher's HTTP API reference asks for ("Authentication", "POST batch events") with code of its own.
+//! It checks what Pusher's HTTP API reference asks for ("Authentication", "POST batch events", "GET channels") with code of its own.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -155,6 +155,9 @@ async fn take(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -
     if *state.mood.lock().unwrap() == Mood::Broken {
         return refuse(500, "broken");
     }
+    if request.method() == "GET" {
+        return HttpResponse::Ok().body("{\"channels\":{}}");
+    }
     match events(&body) {
         Ok(events) => {
             state.received.lock().unwrap().extend(events);
@@ -167,8 +170,14 @@ async fn take(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -
 type Refusal = (u16, &'static str);
 
 fn authenticate(request: &HttpRequest, body: &[u8]) -> Result<(), Refusal> {
-    let path = format!("/apps/{APP_ID}/batch_events");
-    if request.method() != "POST" || request.path() != path {
+    let (method, path) = (request.method().as_str(), request.path());
+    let endpoint = path
+        .strip_prefix("/apps/")
+        .and_then(|path| path.strip_prefix(APP_ID));
+    if !matches!(
+        (method, endpoint),
+        ("POST", Some("/batch_events")) | ("GET", Some("/channels"))
+    ) {
         return Err((404, "no such endpoint"));
     }
     let query = request.query_string();
@@ -184,14 +193,14 @@ fn authenticate(request: &HttpRequest, body: &[u8]) -> Result<(), Refusal> {
     if (Utc::now().timestamp() - timestamp).abs() > MAX_CLOCK_DIFFERENCE {
         return Err((401, "the timestamp has expired"));
     }
-    if parameter("body_md5") != hex::encode(Md5::digest(body)) {
+    if method == "POST" && parameter("body_md5") != hex::encode(Md5::digest(body)) {
         return Err((401, "another body"));
     }
     let sorted: Vec<String> = query
         .iter()
         .map(|(name, value)| format!("{}={value}", name.to_lowercase()))
         .collect();
-    let signed = format!("POST\n{path}\n{}", sorted.join("&"));
+    let signed = format!("{method}\n{path}\n{}", sorted.join("&"));
     let mut hmac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
     hmac.update(signed.as_bytes());
     if signature != hex::encode(hmac.finalize().into_bytes()) {

@@ -45,6 +45,16 @@ pub(crate) struct Import {
 }
 
 impl Import {
+    /// The import of the last so many days.
+    pub(crate) fn last_days(days: u32) -> Self {
+        Self {
+            days_back: Some(days),
+            from: None,
+            to: None,
+            dry_run: false,
+        }
+    }
+
     pub(crate) async fn run(self, settings: &Settings) -> anyhow::Result<ExitCode> {
         let range = self.range()?;
         let company: Option<CompanyId> = settings.get("CALLRAIL_COMPANY_ID")?;

@@ -5,9 +5,11 @@
     reason = "commands speak to the person who calls them"
 )]
 
+pub(crate) mod connect;
 pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod migrate;
