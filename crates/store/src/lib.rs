@@ -20,6 +20,7 @@ mod schema;
 mod search;
 mod sqlite;
 mod url;
+mod webhook_health;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -42,6 +43,7 @@ pub use reconcile::{KnownCall, Pass, PassMade};
 pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
 pub use search::{InteractionFilter, InteractionPosition, MatchState, NumberFilter, StoredInteraction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
+pub use webhook_health::{IntegrationSeen, Quiet, WebhookHealth, WebhooksCounted};
 
 /// The database. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
@@ -479,6 +481,27 @@ impl Store {
         ended_before: DateTime<Utc>,
     ) -> Result<Option<u64>, StoreError> {
         on!(self, database => database.gap(start, end, ended_before))
+    }
+
+    /// What has happened since a webhook last told of the end of a call, up to `until`. That call is looked for from 28
+    /// days before `now` on. `None`: there is none.
+    pub async fn quiet(&self, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Option<Quiet>, StoreError> {
+        on!(self, database => database.quiet(now, until))
+    }
+
+    /// Whether webhooks come, as the reconciler found it last.
+    pub async fn webhook_health(&self) -> Result<WebhookHealth, StoreError> {
+        on!(self, database => database.webhook_health())
+    }
+
+    /// Notes what the reconciler counted.
+    pub async fn note_webhooks_counted(&self, counted: WebhooksCounted) -> Result<(), StoreError> {
+        on!(self, database => database.note_webhooks_counted(counted))
+    }
+
+    /// Notes in which state the reconciler saw the integration that sends the webhooks.
+    pub async fn note_integration(&self, seen: IntegrationSeen) -> Result<(), StoreError> {
+        on!(self, database => database.note_integration(seen))
     }
 
     /// Asks whether CallRail's API may be asked something, and counts that if it may. All processes on this database

@@ -5,6 +5,7 @@ mod dead_letter;
 mod import;
 mod reconcile;
 mod requests;
+mod webhook_health;
 
 use calls::{
     CallEvent, CallId, CompanyId, Contact, ContactKind, ContactRef, Digest, Direction, EventKind, Group,
@@ -24,6 +25,7 @@ pub(crate) use dead_letter::DeadLetterRow;
 pub(crate) use import::{CountsRow, ImportRow};
 pub(crate) use reconcile::KnownRow;
 pub(crate) use requests::{RequestRow, UsageRow};
+pub(crate) use webhook_health::WebhookHealthRow;
 
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Refused(error.into()))

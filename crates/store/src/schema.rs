@@ -220,6 +220,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use crate::columns::SqlTime;
+
+    webhook_health (id) {
+        id -> BigInt,
+        counted_at -> Nullable<SqlTime>,
+        gap -> Nullable<BigInt>,
+        silent_since -> Nullable<SqlTime>,
+        checked_at -> Nullable<SqlTime>,
+        integration_state -> Nullable<Text>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(contacts, contact_phones);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_calls);
 diesel::allow_tables_to_appear_in_same_query!(interactions, contacts);

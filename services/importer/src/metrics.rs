@@ -1,5 +1,6 @@
 //! What the service counts.
 
+use chrono::TimeDelta;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -11,6 +12,7 @@ pub struct Metrics {
     calls: Counter,
     unreadable: Counter,
     gap: Gauge,
+    silence: Gauge,
     vanished: Counter,
     vanishing_stopped: Counter,
     integration_active: Gauge,
@@ -40,6 +42,11 @@ impl Metrics {
             self.gap.clone(),
         );
         registry.register(
+            "webhook_silence_seconds",
+            "For how long no webhook has told of a call, though at least 10 were usual in that time; 0: webhooks come",
+            self.silence.clone(),
+        );
+        registry.register(
             "vanished_calls",
             "Calls that were hidden because they are gone from CallRail",
             self.vanished.clone(),
@@ -66,6 +73,12 @@ impl Metrics {
 
     pub(crate) fn found_gap(&self, calls: u64) {
         self.gap.set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// `None`: webhooks come.
+    pub(crate) fn found_silence(&self, silence: Option<TimeDelta>) {
+        self.silence
+            .set(silence.map_or(0, |silence| silence.num_seconds()));
     }
 
     pub(crate) fn hid(&self, calls: usize) {

@@ -2,13 +2,14 @@
 //!
 //! It reads the last hours often, the last days now and then and the last month once a day, each time by a run as people
 //! want them ([`store::Pass`]). What differs from such a run is in [`pass`]: only news is published, and at the end
-//! stands what the run has shown. Of several importers one makes a pass; what each of them does by itself is to look at
-//! the gap and at CallRail's integration, so that every one's metrics are true.
+//! stands what the run has shown. Of several importers one makes a pass; what each of them does by itself is to look
+//! whether webhooks come ([`webhooks`]) and at CallRail's integration, so that every one's metrics are true.
 
 mod account;
 mod pass;
 mod reread;
 mod vanished;
+mod webhooks;
 
 use std::error::Error;
 
@@ -41,14 +42,14 @@ const DAILY: TimeDelta = TimeDelta::days(30);
 /// How soon to try again when the database did not answer.
 const LOOK_AGAIN: TimeDelta = TimeDelta::minutes(1);
 
-const LOOK_AT_GAP: TimeDelta = TimeDelta::minutes(15);
+const LOOK_AT_WEBHOOKS: TimeDelta = TimeDelta::minutes(15);
 const LOOK_AT_INTEGRATION: TimeDelta = TimeDelta::hours(1);
 
 /// When something is to be done next.
 #[derive(Default)]
 struct Due {
     passes: [DateTime<Utc>; PASSES.len()],
-    gap: DateTime<Utc>,
+    webhooks: DateTime<Utc>,
     integration: DateTime<Utc>,
 }
 
@@ -108,13 +109,10 @@ impl Importer {
     /// Looks at what every process has a gauge of, when it is time.
     async fn look(&self, reconcile: &Reconcile, due: &mut Due) {
         let now = (self.clock)();
-        if now >= due.gap {
-            due.gap = now + LOOK_AT_GAP;
-            if let Err(error) = self.look_at_gap().await {
-                tracing::error!(
-                    error = &error as &dyn Error,
-                    "cannot count the calls that webhooks missed"
-                );
+        if now >= due.webhooks {
+            due.webhooks = now + LOOK_AT_WEBHOOKS;
+            if let Err(error) = self.look_at_webhooks().await {
+                tracing::error!(error = &error as &dyn Error, "cannot look whether webhooks come");
             }
         }
         if let Some(company) = &reconcile.company

@@ -3,12 +3,12 @@
 
 use callrail::WebhookKind;
 use callrail_simulator::{ApiOptions, Fault, SimulatedAccount, SimulatedApi};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use store::{ImportCursor, ImportSource, ImportedCall, ImportedPage};
+use store::{ImportCursor, ImportSource, ImportedCall, ImportedPage, IntegrationSeen, WebhooksCounted};
 use trunkline_tests::{Answer, Installation, Process, SIGNING_KEY, eventually, sample};
 use uuid::Uuid;
 
@@ -396,6 +396,9 @@ async fn the_status_is_as_documented() {
         })
     );
     assert_eq!(status["health"]["last_webhook_at"], Value::Null);
+    // No reconciler has looked.
+    assert_eq!(status["health"]["gap"], Value::Null);
+    assert_eq!(status["health"]["webhooks"], Value::Null);
     assert_eq!(status["health"]["dead_letters_waiting"], 0);
     assert_eq!(status["health"]["queues"]["calls.live"], 0);
     assert!(
@@ -410,6 +413,53 @@ async fn the_status_is_as_documented() {
     api.trunkline.settle().await;
     let status = api.get("/api/integrations/callrail/status").await.json();
     assert!(status["health"]["last_webhook_at"].is_string(), "{status}");
+}
+
+/// The reconciler may be another process: what it found stands in the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_what_the_reconciler_found() {
+    let api = Api::start_alone().await;
+    let store = api.trunkline.store().await;
+    let health = async || {
+        let status = api.get("/api/integrations/callrail/status").await.json();
+        status["health"].clone()
+    };
+    let now = Utc::now().trunc_subsecs(0);
+    let mut counted = WebhooksCounted {
+        counted_at: now,
+        gap: Some(3),
+        silent_since: None,
+    };
+    store.note_webhooks_counted(counted.clone()).await.unwrap();
+    let told = health().await;
+    assert_eq!(told["gap"], 3);
+    assert_eq!(
+        told["webhooks"],
+        json!({"state": null, "checked_at": null, "silent_since": null})
+    );
+
+    let seen = IntegrationSeen {
+        checked_at: now,
+        state: "disabled".to_owned(),
+    };
+    store.note_integration(seen).await.unwrap();
+    counted.silent_since = Some(now - TimeDelta::hours(5));
+    store.note_webhooks_counted(counted.clone()).await.unwrap();
+    let told = health().await["webhooks"].clone();
+    assert_eq!(told["state"], "disabled");
+    let time = |value: &Value| value.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+    assert_eq!(time(&told["checked_at"]), now);
+    assert_eq!(time(&told["silent_since"]), now - TimeDelta::hours(5));
+
+    // It has not run for hours: what it counted then is not known now, and when it saw the integration is told.
+    counted.counted_at = now - TimeDelta::hours(2);
+    store.note_webhooks_counted(counted).await.unwrap();
+    let told = health().await;
+    assert_eq!(
+        (&told["gap"], &told["webhooks"]["silent_since"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(told["webhooks"]["state"], "disabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ mod reconcile;
 mod requests;
 mod search;
 mod statement;
+mod webhook_health;
 
 use std::collections::BTreeSet;
 

@@ -10,6 +10,7 @@ mod read;
 mod reconcile;
 mod requests;
 mod search;
+mod webhook_health;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,9 +5,13 @@ use std::error::Error;
 use callrail::CompanyId;
 use callrail::client::{Integration, Tracker};
 use calls::PhoneNumber;
+use store::IntegrationSeen;
 
 use crate::Importer;
 use crate::run::Stopped;
+
+/// The state of an integration that the company does not have.
+const MISSING: &str = "missing";
 
 impl Importer {
     /// Mirrors the account's own numbers. If CallRail does not tell them, those that are known stay.
@@ -69,6 +73,16 @@ impl Importer {
             .find(|integration| integration.kind == Integration::WEBHOOKS);
         let is_active = webhooks.is_some_and(|webhooks| webhooks.state == "active");
         self.metrics.found_integration(Some(is_active));
+        let seen = IntegrationSeen {
+            checked_at: (self.clock)(),
+            state: webhooks.map_or(MISSING, |webhooks| &webhooks.state).to_owned(),
+        };
+        if let Err(error) = self.store.note_integration(seen).await {
+            tracing::error!(
+                error = &error as &dyn Error,
+                "cannot note whether CallRail sends webhooks"
+            );
+        }
         match webhooks {
             _ if is_active => {}
             Some(webhooks) => tracing::error!(

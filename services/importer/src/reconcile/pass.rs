@@ -13,10 +13,7 @@ use crate::run::{CATCHING_UP, Stopped};
 
 /// A webhook that tells of the end of a call comes within 20 minutes (`docs/callrail.md`, "Delivery"); after this time
 /// none is on its way.
-const MISSED_AFTER: TimeDelta = TimeDelta::minutes(30);
-
-/// Of which time the gauge tells.
-const GAP_OF: TimeDelta = TimeDelta::hours(24);
+pub(super) const MISSED_AFTER: TimeDelta = TimeDelta::minutes(30);
 
 /// How long a pass is remembered.
 const KEPT: TimeDelta = TimeDelta::days(7);
@@ -110,15 +107,7 @@ impl Importer {
             ),
             _ => {}
         }
-        Ok(self.look_at_gap().await?)
-    }
-
-    /// Counts what the webhooks of the last 24 hours have missed.
-    pub(super) async fn look_at_gap(&self) -> Result<(), StoreError> {
-        let now = (self.clock)();
-        let gap = self.store.gap(now - GAP_OF, now, now - MISSED_AFTER).await?;
-        self.metrics.found_gap(gap.unwrap_or(0));
-        Ok(())
+        Ok(self.look_at_webhooks().await?)
     }
 
     /// Shows calls that were hidden and that CallRail has after all.

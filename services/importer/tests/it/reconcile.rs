@@ -454,6 +454,8 @@ async fn of_two_reconcilers_one_makes_a_pass_and_both_see_the_integration() {
     for one in running {
         one.stop().await;
     }
+    let seen = bench.store.webhook_health().await.unwrap().integration.unwrap();
+    assert_eq!((seen.state.as_str(), seen.checked_at), ("disabled", now()));
     let passes = bench.store.passes(10).await.unwrap();
     assert_eq!(passes.len(), 1, "{passes:?}");
     assert_eq!(bench.api.requests(RequestKind::Calls), passes[0].pages);
@@ -463,4 +465,51 @@ async fn of_two_reconcilers_one_makes_a_pass_and_both_see_the_integration() {
     let own = own.map(|number| PhoneNumber::parse(number, Region::US).unwrap());
     let changed = bench.store.replace_account_numbers(own.collect()).await;
     assert_eq!(changed.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_noticed_when_calls_are_usual_and_over_when_a_webhook_comes() {
+    let bench = Bench::of(SimulatedAccount::history(
+        7,
+        30 * 24,
+        now() - TimeDelta::days(30),
+        TimeDelta::hours(1),
+    ))
+    .await;
+    let writer = Writer::start(&bench).await;
+    let told = |event: &CallEvent| CallEvent {
+        kind: EventKind::PostCall,
+        origin: Origin::Webhook,
+        import_id: None,
+        ..event.clone()
+    };
+    let (_, metrics) = reconcile(&bench, now).await;
+    assert_eq!(metric(&metrics, "webhook_silence_seconds"), 0);
+    let counted = bench.store.webhook_health().await.unwrap().counted.unwrap();
+    assert_eq!((counted.gap, counted.silent_since), (None, None));
+
+    // A call an hour: of the last 14 no webhook tells.
+    let imported = writer.take();
+    let began = |event: &CallEvent| event.call.facts.started_at.unwrap();
+    let last = imported
+        .iter()
+        .rev()
+        .find(|event| began(event) < now() - TimeDelta::hours(14));
+    let last = last.unwrap();
+    apply(&bench, vec![told(last)]).await;
+    let (_, metrics) = reconcile(&bench, later).await;
+    let silence = (later() - began(last)).num_seconds();
+    assert_eq!(metric(&metrics, "webhook_silence_seconds"), silence);
+    let counted = bench.store.webhook_health().await.unwrap().counted.unwrap();
+    assert_eq!(counted.silent_since, Some(began(last)));
+    assert_eq!(counted.counted_at, later());
+    let gap = u64::try_from(metric(&metrics, "gap_calls")).unwrap();
+    assert_eq!(counted.gap, Some(gap));
+    assert!(gap >= 10, "{gap}");
+
+    apply(&bench, vec![told(imported.last().unwrap())]).await;
+    let (_, metrics) = reconcile(&bench, much_later).await;
+    assert_eq!(metric(&metrics, "webhook_silence_seconds"), 0);
+    let counted = bench.store.webhook_health().await.unwrap().counted.unwrap();
+    assert_eq!(counted.silent_since, None);
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use store::{RequestLimits, RequestsMade};
+use store::{RequestLimits, RequestsMade, WebhookHealth};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
@@ -17,6 +17,9 @@ use crate::shapes::SUCCESS;
 
 /// How long the database and the queue may take before their part stays empty.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The reconciler counts every 15 minutes. What is older than this nobody knows any more: it does not run.
+const COUNTED_WITHIN: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct InstallationStatus {
@@ -54,12 +57,52 @@ struct Features {
 struct HealthStatus {
     /// When CallRail last sent something.
     last_webhook_at: Option<DateTime<Utc>>,
+    /// Calls of the last 24 hours that no webhook has brought, though their end is more than 30 minutes ago. Null, too,
+    /// while no reconciler runs, and when no webhook has come for a month.
+    gap: Option<u64>,
+    webhooks: Option<Webhooks>,
     /// Messages that wait, by queue.
     queues: Option<BTreeMap<&'static str, u64>>,
     /// Dead letters that wait for somebody to look at them.
     dead_letters_waiting: Option<u64>,
     imports_open: Option<u64>,
     requests: Option<Requests>,
+}
+
+/// Whether webhooks come, as the reconciler saw it last. Null until it has looked.
+#[derive(Serialize, ToSchema)]
+struct Webhooks {
+    /// The state of the company's webhook integration in CallRail: `active`, `disabled`, `pending`, `failed`, or `missing`
+    /// when there is none. Null without `CALLRAIL_COMPANY_ID`.
+    #[schema(example = "active")]
+    state: Option<String>,
+    /// When CallRail said so.
+    checked_at: Option<DateTime<Utc>>,
+    /// When the last call began that a webhook has told of, if at least 10 calls were usual since.
+    silent_since: Option<DateTime<Utc>>,
+}
+
+impl Webhooks {
+    fn new(health: WebhookHealth) -> Option<Self> {
+        let WebhookHealth { counted, integration } = health;
+        if counted.is_none() && integration.is_none() {
+            return None;
+        }
+        let (state, checked_at) = integration.map(|seen| (seen.state, seen.checked_at)).unzip();
+        Some(Self {
+            state,
+            checked_at,
+            silent_since: counted.and_then(|counted| counted.silent_since),
+        })
+    }
+}
+
+/// What the reconciler found last, without what it counted too long ago.
+fn known(mut health: WebhookHealth) -> WebhookHealth {
+    health
+        .counted
+        .take_if(|counted| counted.counted_at < Utc::now() - COUNTED_WITHIN);
+    health
 }
 
 /// Requests to CallRail's API by this installation, by other tools of the account, and how many there may be.
@@ -99,13 +142,15 @@ impl Requests {
     responses((status = 200, description = "Also when something is not well", body = InstallationStatus))
 )]
 pub(crate) async fn show(api: Data<Api>) -> Answer {
-    let (connected, activity, made, depths) = tokio::join!(
+    let (connected, activity, webhooks, made, depths) = tokio::join!(
         api.connection.state(),
         timeout(PATIENCE, api.store.activity()),
+        timeout(PATIENCE, api.store.webhook_health()),
         timeout(PATIENCE, api.store.requests_made(Utc::now())),
         timeout(PATIENCE, api.queue.depths()),
     );
     let activity = activity.ok().and_then(Result::ok);
+    let webhooks = webhooks.ok().and_then(Result::ok).map(known).unwrap_or_default();
     let made = made.ok().and_then(Result::ok);
     let depths = depths.ok().and_then(Result::ok);
     let configured = api.callrail.is_some();
@@ -126,6 +171,8 @@ pub(crate) async fn show(api: Data<Api>) -> Answer {
         },
         health: HealthStatus {
             last_webhook_at: activity.and_then(|activity| activity.last_webhook_at),
+            gap: webhooks.counted.as_ref().and_then(|counted| counted.gap),
+            webhooks: Webhooks::new(webhooks),
             queues: depths.map(|depths| {
                 depths
                     .into_iter()

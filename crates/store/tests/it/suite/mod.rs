@@ -16,6 +16,7 @@ pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod search;
 pub(crate) mod views;
+pub(crate) mod webhook_health;
 
 /// A migrated, empty database that only one test uses. It goes when the value is dropped.
 pub(crate) trait Database: Sized {
@@ -176,6 +177,10 @@ macro_rules! run_suite_on {
                 a_call_before_the_missed_one_does_not_settle_it
                 a_withheld_caller_cannot_be_called_back
                 a_withheld_number_that_looks_like_one_cannot_be_called_back
+            }
+            webhook_health {
+                what_the_reconciler_found_last_is_there_for_all
+                the_quiet_is_measured_by_the_four_weeks_before
             }
         }
     };
