@@ -27,8 +27,11 @@ pub struct SimulatedAccount {
     /// In the order of their start.
     pub calls: Vec<SimulatedCall>,
     pub(crate) trackers: [Tracker; 3],
+    /// `USR` and 32 hexadecimal digits: who takes the calls, and whose key it is.
+    pub(crate) user_id: String,
 }
 
+pub(crate) const AGENT_EMAIL: &str = "agent@example.com";
 pub(crate) const BUSINESS_NUMBER: &str = "+14045550150";
 const TRACKING_NUMBERS: [&str; 3] = ["+14045550197", "+14045550198", "+14045550199"];
 
@@ -121,6 +124,7 @@ impl SimulatedAccount {
             people: callers.into_people(),
             calls: played,
             trackers,
+            user_id: format!("USR{}", hex(&mut rng, 32)),
         }
     }
 

@@ -12,6 +12,7 @@ mod state;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use std::{fmt, io};
 
 use actix_web::dev::ServerHandle;
@@ -31,6 +32,8 @@ use state::State;
 pub struct ApiOptions {
     /// Where it listens; port 0: a free one.
     pub address: SocketAddr,
+    /// What addresses in its answers begin with, such as `https://api.callrail.com`, when it is not where it listens.
+    pub origin: Option<String>,
     /// What it takes for the present, by which the last days and the 25 months are counted. None: the clock.
     pub now: Option<DateTime<Utc>>,
     /// How many requests it takes.
@@ -57,6 +60,7 @@ impl Default for ApiOptions {
     fn default() -> Self {
         Self {
             address: (Ipv4Addr::LOCALHOST, 0).into(),
+            origin: None,
             now: None,
             limits: Limits::default(),
             retry_after: None,
@@ -72,6 +76,7 @@ impl Default for ApiOptions {
 
 /// A running API of a simulated account. It ends when this is dropped.
 pub struct SimulatedApi {
+    address: SocketAddr,
     shared: web::Data<Shared>,
     server: ServerHandle,
 }
@@ -80,7 +85,7 @@ pub struct SimulatedApi {
 struct Shared {
     account: Arc<SimulatedAccount>,
     options: ApiOptions,
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, unless another is set.
     origin: String,
     state: Mutex<State>,
 }
@@ -97,8 +102,10 @@ impl SimulatedApi {
     /// Must be called within a tokio runtime. Answers as soon as it returns.
     pub fn start(account: Arc<SimulatedAccount>, options: ApiOptions) -> io::Result<Self> {
         let listener = TcpListener::bind(options.address)?;
+        let address = listener.local_addr()?;
+        let origin = options.origin.clone();
         let shared = web::Data::new(Shared {
-            origin: format!("http://{}", listener.local_addr()?),
+            origin: origin.unwrap_or_else(|| format!("http://{address}")),
             state: Mutex::new(State::new(&account, &options)),
             account,
             options,
@@ -116,6 +123,7 @@ impl SimulatedApi {
         let handle = server.handle();
         tokio::spawn(server);
         Ok(Self {
+            address,
             shared,
             server: handle,
         })
@@ -126,14 +134,25 @@ impl SimulatedApi {
         format!("{}/v3", self.shared.origin)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What was asked for and when it came, in that order, those included that were refused or failed.
+    pub fn request_times(&self) -> Vec<(RequestKind, Instant)> {
+        self.shared.state().requests.clone()
+    }
+
     /// How many requests of the kind came, those included that were refused or failed.
     pub fn requests(&self, kind: RequestKind) -> u64 {
-        self.shared.state().requests(kind)
+        let requests = &self.shared.state().requests;
+        requests.iter().filter(|(came, _)| *came == kind).count() as u64
     }
 
     /// How many requests of all kinds came.
     pub fn all_requests(&self) -> u64 {
-        self.shared.state().all_requests()
+        self.shared.state().requests.len() as u64
     }
 
     /// Sets other limits, from the next request on.

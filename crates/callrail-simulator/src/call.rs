@@ -6,6 +6,7 @@ use callrail::WebhookKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 
+use crate::account::AGENT_EMAIL;
 use crate::body::{self, Additions, Company, Facts, Tracker};
 use crate::caller::{Caller, Person, hex, pick};
 use crate::words::{NOTES, TAG_SETS, TALKS, VOICEMAILS};
@@ -180,7 +181,7 @@ fn happen(rng: &mut Rng, plot: Plot, caller: Caller, start: DateTime<Utc>) -> Fa
         call_type,
         duration,
         recording,
-        agent_email: if answered { "agent@example.com" } else { "" },
+        agent_email: if answered { AGENT_EMAIL } else { "" },
     }
 }
 

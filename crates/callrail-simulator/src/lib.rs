@@ -13,6 +13,8 @@ mod call;
 mod caller;
 mod deliverer;
 mod format;
+#[cfg(feature = "tls")]
+mod tls;
 mod words;
 
 pub use account::SimulatedAccount;
@@ -20,3 +22,5 @@ pub use api::{ApiOptions, CallChange, CallState, Fault, Limits, RequestKind, Sim
 pub use call::{ExpectedInteraction, SimulatedCall, SimulatedDelivery};
 pub use caller::Person;
 pub use deliverer::Deliverer;
+#[cfg(feature = "tls")]
+pub use tls::{CALLRAIL_ORIGIN, TlsListener, Tunnel};

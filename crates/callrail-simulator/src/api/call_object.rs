@@ -33,7 +33,7 @@ const DEFAULT_FIELDS: [&str; 17] = [
 ];
 
 /// What may be asked for besides. The `utm` letters are not documented, and were asked for with success.
-const MORE_FIELDS: [&str; 63] = [
+const MORE_FIELDS: [&str; 66] = [
     "call_highlights",
     "call_summary",
     "call_type",
@@ -92,6 +92,9 @@ const MORE_FIELDS: [&str; 63] = [
     "utm_source",
     "utm_term",
     "utma",
+    "utmb",
+    "utmc",
+    "utmv",
     "utmz",
     "value",
     "voice_assist_message",

@@ -117,10 +117,16 @@ impl Zone {
         self.midnight(date + Days::new(1)) - TimeDelta::milliseconds(1)
     }
 
-    /// A date, or a date with hour and minute. Seconds and offsets are refused, as they have been seen to be.
+    /// A date, or a date with hour and minute; or with microseconds and an offset without a colon, as a published reader
+    /// of calls sends it. Other times with seconds and offsets are refused, as they have been seen to be.
     fn read(self, text: &str, edge: Edge) -> Result<DateTime<Utc>, Refusal> {
         if let Ok(time) = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M") {
             return Ok(self.utc(time));
+        }
+        if text.len() == "2026-11-20T19:03:20.236000+0000".len()
+            && let Ok(time) = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.6f%z")
+        {
+            return Ok(time.to_utc());
         }
         let date =
             NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| Refusal::bad_request("Invalid date"))?;
@@ -164,6 +170,10 @@ mod tests {
             range("start_date=2026-11-20T19:03&end_date=2026-11-20T19:04&time_zone=UTC"),
             Ok(owned("11-20T19:03:00.000", "11-20T19:04:00.000"))
         );
+        assert_eq!(
+            range("start_date=2026-11-20T19:03:20.236000%2B0000"),
+            Ok(owned("11-20T19:03:20.236", "11-24T03:00:00.000"))
+        );
     }
 
     #[test]
@@ -187,6 +197,7 @@ mod tests {
             "start_date=yesterday",
             "start_date=2026-11-20T19:03:20",
             "start_date=2026-11-20T19:03:20.000Z",
+            "start_date=2026-11-20T19:03:20.000%2B00:00",
         ] {
             assert_eq!(range(query).unwrap_err().status, 400, "{query}");
         }

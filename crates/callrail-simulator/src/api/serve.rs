@@ -3,6 +3,7 @@
 use actix_web::http::{Method, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
+use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -11,7 +12,7 @@ use super::calls;
 use super::fault::{Fault, too_many};
 use super::recording;
 use super::state::RequestKind;
-use crate::account::{BUSINESS_NUMBER, SimulatedAccount};
+use crate::account::{AGENT_EMAIL, BUSINESS_NUMBER, SimulatedAccount};
 use crate::body::{ACCOUNT_NUMBER, COMPANY_NAME, COMPANY_TIME_ZONE, Tracker};
 
 /// What `CallRail` says without a key that holds is not known: a text, so that nobody relies on JSON.
@@ -23,6 +24,8 @@ enum Route<'a> {
     Account,
     Companies,
     Trackers,
+    Users,
+    TextMessages,
     Calls,
     Call(&'a str),
     Recording(&'a str),
@@ -89,6 +92,8 @@ impl<'a> Route<'a> {
         match (method.as_str(), rest) {
             ("GET", ["companies.json"]) => Self::Companies,
             ("GET", ["trackers.json"]) => Self::Trackers,
+            ("GET", ["users.json"]) => Self::Users,
+            ("GET", ["text-messages.json"]) => Self::TextMessages,
             // The links to next pages have no ending.
             ("GET", ["calls.json" | "calls"]) => Self::Calls,
             ("GET", ["calls", call]) => Self::Call(plain(call)),
@@ -108,6 +113,8 @@ impl<'a> Route<'a> {
             Self::Account => RequestKind::Account,
             Self::Companies => RequestKind::Companies,
             Self::Trackers => RequestKind::Trackers,
+            Self::Users => RequestKind::Users,
+            Self::TextMessages => RequestKind::TextMessages,
             Self::Calls => RequestKind::Calls,
             Self::Call(_) => RequestKind::Call,
             Self::Recording(_) => RequestKind::Recording,
@@ -156,6 +163,9 @@ fn answer(
             let objects = trackers.map(|tracker| tracker_object(account, tracker));
             numbered(&parameters, "trackers", objects.collect())
         }
+        Route::Users => numbered(&parameters, "users", vec![user_object(account)]),
+        // Nobody writes to this account.
+        Route::TextMessages => numbered(&parameters, "conversations", Vec::new()),
         Route::Calls => return calls::page(shared, &parameters, (request.path(), query), fault),
         Route::Call(call) => calls::single(shared, &parameters, call)?,
         Route::Recording(call) => recording::link(shared, call)?,
@@ -187,7 +197,20 @@ fn answer(
         ),
         Route::Unknown => return Err(Refusal::NOT_FOUND),
     };
-    Ok(HttpResponse::Ok().json(json))
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = next_page(&json, shared, request.path(), &parameters) {
+        response.insert_header((header::LINK, format!("<{next}>; rel=\"next\"")));
+    }
+    Ok(response.json(json))
+}
+
+/// Where a list with numbered pages goes on.
+fn next_page(list: &Value, shared: &Shared, path: &str, parameters: &Parameters) -> Option<Url> {
+    let (page, pages) = (list["page"].as_u64()?, list["total_pages"].as_u64()?);
+    let next = (page < pages).then(|| (page + 1).to_string())?;
+    let others = parameters.pairs().filter(|(name, _)| *name != "page");
+    let address = format!("{}{path}", shared.origin);
+    Url::parse_with_params(&address, others.chain([("page", next.as_str())])).ok()
 }
 
 /// The body of a write, if the key's user may write at all.
@@ -233,6 +256,19 @@ fn company_object(account: &SimulatedAccount) -> Value {
         "callscore_enabled": false,
         "keyword_spotting_enabled": true,
         "form_capture": true,
+    })
+}
+
+fn user_object(account: &SimulatedAccount) -> Value {
+    json!({
+        "id": account.user_id,
+        "email": AGENT_EMAIL,
+        "first_name": "Sam",
+        "last_name": "Example",
+        "name": "Sam Example",
+        "role": "admin",
+        "created_at": "2024-02-03T16:00:00.000Z",
+        "companies": [{ "id": account.company_id, "name": COMPANY_NAME }],
     })
 }
 

@@ -38,6 +38,10 @@ pub enum RequestKind {
     Companies,
     /// `trackers.json`
     Trackers,
+    /// `users.json`
+    Users,
+    /// `text-messages.json`
+    TextMessages,
     /// A page of `calls.json`
     Calls,
     /// `calls/{id}.json`
@@ -101,10 +105,11 @@ pub(super) struct State {
     /// With the number of requests that are still to fail; none: all.
     pub(super) fault: Option<(Fault, Option<u32>)>,
     pub(super) integrations: Integrations,
+    /// All that came.
+    pub(super) requests: Vec<(RequestKind, Instant)>,
     by_sid: HashMap<String, usize>,
     /// By the call's place in the account.
     changed: HashMap<usize, Changed>,
-    counts: HashMap<RequestKind, u64>,
     hour: Window,
     day: Window,
 }
@@ -123,11 +128,11 @@ impl State {
             limits: options.limits,
             fault: None,
             integrations: Integrations::new(account, options),
+            requests: Vec::new(),
             by_sid: calls
                 .map(|(index, call)| (call.call_sid.clone(), index))
                 .collect(),
             changed: HashMap::new(),
-            counts: HashMap::new(),
             hour: Window::new(Duration::from_secs(3_600)),
             day: Window::new(Duration::from_secs(86_400)),
         }
@@ -166,15 +171,7 @@ impl State {
     }
 
     pub(super) fn count(&mut self, kind: RequestKind) {
-        *self.counts.entry(kind).or_default() += 1;
-    }
-
-    pub(super) fn requests(&self, kind: RequestKind) -> u64 {
-        self.counts.get(&kind).copied().unwrap_or(0)
-    }
-
-    pub(super) fn all_requests(&self) -> u64 {
-        self.counts.values().sum()
+        self.requests.push((kind, Instant::now()));
     }
 
     /// The fault that this request meets, if any.

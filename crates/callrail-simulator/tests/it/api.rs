@@ -501,14 +501,59 @@ async fn what_the_account_consists_of_is_told() {
         .collect();
     numbers.push(trackers[0].destination_number.clone().unwrap());
     assert_eq!(numbers, simulation.account.own_numbers);
-    for kind in [
+    let users = simulation.json("/users.json").await;
+    assert_eq!(users["users"][0]["email"], "agent@example.com");
+    assert_eq!(
+        users["users"][0]["companies"][0]["id"],
+        simulation.account.company_id
+    );
+    let texts = simulation.json("/text-messages.json").await;
+    assert_eq!(
+        (&texts["total_records"], &texts["conversations"]),
+        (&json!(0), &json!([]))
+    );
+    let kinds = [
         RequestKind::Accounts,
         RequestKind::Account,
         RequestKind::Companies,
         RequestKind::Trackers,
-    ] {
+        RequestKind::Users,
+        RequestKind::TextMessages,
+    ];
+    let times = simulation.api.request_times();
+    assert_eq!(times.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), kinds);
+    assert!(times.is_sorted_by_key(|(_, time)| *time));
+    for kind in kinds {
         assert_eq!(simulation.api.requests(kind), 1, "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn the_next_page_of_any_list_is_named_by_the_header() {
+    let simulation = with_calls(1);
+    let mut address = format!(
+        "{}/a/{}/trackers.json?per_page=2",
+        simulation.api.base_url(),
+        simulation.account.account_id
+    );
+    let mut pages = Vec::new();
+    loop {
+        let response = simulation.get_url(&address).await;
+        let link = response
+            .headers()
+            .get("link")
+            .map(|link| link.to_str().unwrap().to_owned());
+        let page: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        pages.push(page["trackers"].as_array().unwrap().len());
+        let Some(link) = link else { break };
+        address = link
+            .strip_prefix('<')
+            .unwrap()
+            .strip_suffix(">; rel=\"next\"")
+            .unwrap()
+            .to_owned();
+    }
+    assert_eq!(pages, [2, 1]);
 }
 
 #[tokio::test]
