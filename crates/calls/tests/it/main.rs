@@ -9,4 +9,5 @@ mod alerts;
 mod apply;
 mod call;
 mod from_callrail;
+mod pairs;
 mod projection;
