@@ -120,7 +120,7 @@ pub struct Import {
     pub started_at: Option<DateTime<Utc>>,
     /// When it was finished, given up or cancelled.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Why it was given up.
+    /// Why it was given up; while it is open, why it does not go on.
     pub error: Option<String>,
     /// Where to go on; `None`: nothing was read.
     pub cursor: Option<ImportCursor>,

@@ -379,6 +379,18 @@ impl Store {
         on!(self, database => database.save_import_page(id, holder, page))
     }
 
+    /// Notes what a run waits for, until its next page is saved or it ends. `error` is for people and holds no personal
+    /// data.
+    pub async fn note_import_trouble(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        error: &str,
+    ) -> Result<ImportLease, StoreError> {
+        let error = error.replace('\0', "\u{fffd}");
+        on!(self, database => database.note_import_trouble(id, holder, error))
+    }
+
     /// Notes that all was read.
     pub async fn finish_import(
         &self,

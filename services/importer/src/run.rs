@@ -136,7 +136,7 @@ impl Importer {
         while cursor.window_start < run.end {
             self.wait_for_writers().await?;
             let observed_at = (self.clock)();
-            let (page, requests) = self.page(run, &mut cursor, is_kept_cursor).await?;
+            let (page, requests) = self.page(run, holder, &mut cursor, is_kept_cursor).await?;
             is_kept_cursor = false;
             if window.goes_in_a_circle(&page) {
                 return Err(given_up(&ApiError::EndlessPages));
@@ -172,6 +172,7 @@ impl Importer {
     async fn page(
         &self,
         run: &Import,
+        holder: Uuid,
         cursor: &mut ImportCursor,
         is_kept_cursor: bool,
     ) -> Result<(CallPage, u32), Stopped> {
@@ -201,7 +202,15 @@ impl Importer {
                     tracing::warn!(import.id = %run.id, "CallRail does not know a page any more: reading its window again");
                     cursor.next_page = None;
                 }
-                Err(error) => sleep(trouble.after(&error)?).await,
+                Err(error) => {
+                    let pause = trouble.after(&error)?;
+                    // Whoever looks at the run should not have to wait until it is given up.
+                    let _ = self
+                        .store
+                        .note_import_trouble(run.id, holder, &in_one_line(&error))
+                        .await?;
+                    sleep(pause).await;
+                }
             }
         }
     }
@@ -318,13 +327,17 @@ impl Trouble {
     }
 }
 
-/// An error with its causes, in one line.
 fn given_up(error: &(dyn Error + 'static)) -> Stopped {
+    Stopped::GivenUp(in_one_line(error))
+}
+
+/// An error with its causes.
+fn in_one_line(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    Stopped::GivenUp(text)
+    text
 }

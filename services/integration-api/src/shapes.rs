@@ -83,7 +83,7 @@ pub(crate) struct ImportRun {
     created_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
-    /// Why it was given up.
+    /// Why it was given up; while it is open, why it does not go on.
     error: Option<String>,
     /// Pages read from CallRail, and the requests they took.
     pages: u64,

@@ -153,7 +153,7 @@ impl Postgres {
         Self::write(&self.batches, move |connection| {
             let saved = Statement::new(
                 "update trunkline.imports set
-                     window_start = {}, next_page = {}, pages = pages + 1, requests = requests + {}
+                     window_start = {}, next_page = {}, pages = pages + 1, requests = requests + {}, error = null
                  where id = {} and lease_holder = {} and state = 'running'",
             )
             .bind::<SqlTime, _>(Time(page.cursor.window_start))
@@ -166,6 +166,26 @@ impl Postgres {
                 save_progress(connection, &calls)?;
             }
             answer(connection, id, saved)
+        })
+        .await
+    }
+
+    pub(crate) async fn note_import_trouble(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        error: String,
+    ) -> Result<ImportLease, StoreError> {
+        Self::write(&self.rings, move |connection| {
+            let noted = Statement::new(
+                "update trunkline.imports set error = {}
+                 where id = {} and lease_holder = {} and state = 'running'",
+            )
+            .bind::<Text, _>(&error)
+            .bind::<SqlId, _>(Id(id))
+            .bind::<SqlId, _>(Id(holder))
+            .execute(connection)?;
+            answer(connection, id, noted)
         })
         .await
     }

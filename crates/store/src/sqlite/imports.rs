@@ -149,12 +149,28 @@ impl Sqlite {
                     imports::next_page.eq(&page.cursor.next_page),
                     imports::pages.eq(imports::pages + 1),
                     imports::requests.eq(imports::requests + i64::from(page.requests)),
+                    imports::error.eq(None::<String>),
                 ))
                 .execute(connection)?;
             if saved > 0 {
                 save_progress(connection, &CallsProgress::read(id, &page.calls))?;
             }
             answer(connection, id, saved)
+        })
+        .await
+    }
+
+    pub(crate) async fn note_import_trouble(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        error: String,
+    ) -> Result<ImportLease, StoreError> {
+        self.write(move |connection| {
+            let noted = diesel::update(held!(id, holder))
+                .set(imports::error.eq(&error))
+                .execute(connection)?;
+            answer(connection, id, noted)
         })
         .await
     }

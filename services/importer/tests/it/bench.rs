@@ -83,6 +83,10 @@ impl Bench {
     }
 
     pub(crate) fn importer(&self, key: &str) -> Importer {
+        self.importer_at(&self.api.base_url(), &self.account.account_id, key)
+    }
+
+    pub(crate) fn importer_at(&self, url: &str, account: &str, key: &str) -> Importer {
         let options = || ClientOptions {
             retries: Retries::none(),
             timeout: Duration::from_secs(5),
@@ -91,8 +95,8 @@ impl Bench {
         };
         let client = || {
             Client::new(
-                self.api.base_url().parse().unwrap(),
-                self.account.account_id.parse().unwrap(),
+                url.parse().unwrap(),
+                account.parse().unwrap(),
                 Credential::api_key(key).unwrap(),
                 options(),
             )

@@ -116,6 +116,34 @@ async fn a_wrong_key_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_others_and_a_network_that_is_away_are_told() {
+    let bench = Bench::new(10).await;
+    let (url, account, key) = (
+        bench.api.base_url(),
+        &bench.account.account_id,
+        &bench.account.api_key,
+    );
+    for (importer, why) in [
+        (
+            bench.importer_at(&url, "ACC00000000000000000000000000000000", key),
+            "CallRail does not allow this to the user whose key it is",
+        ),
+        (
+            // Nobody listens there.
+            bench.importer_at("http://127.0.0.1:9/v3", account, key),
+            "CallRail's API is not available: ",
+        ),
+    ] {
+        let run = bench.wanted().await;
+        let ended = bench.work(importer, run.id).await;
+        assert_eq!(ended.state, ImportState::Failed);
+        let error = ended.error.unwrap();
+        assert!(error.starts_with(why), "{error}");
+        assert_eq!(bench.store.import_counts(run.id).await.unwrap().total, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_short_outage_costs_nothing() {
     for fault in [
         Fault::Status(503),
@@ -136,6 +164,38 @@ async fn a_short_outage_costs_nothing() {
         );
         assert_eq!(ids(&bench.published().await), bench.calls(), "{fault:?}");
     }
+}
+
+/// It may last for minutes until a run is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_for_callrail_says_so() {
+    let bench = Bench::new(10).await;
+    bench.api.fail(Fault::Status(500));
+    let run = bench.wanted().await;
+    let mut importer = bench.importer(&bench.account.api_key);
+    importer.settings.patience = PATIENCE;
+    let running = Bench::start(importer);
+    let told = async {
+        loop {
+            let now = bench.run(run.id).await;
+            if let Some(error) = now.error {
+                return (now.state, error);
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (state, error) = timeout(PATIENCE, told).await.unwrap();
+    assert_eq!(state, ImportState::Running);
+    assert_eq!(error, "CallRail's API is not available: it answered 500");
+    bench.api.recover();
+    let done = async {
+        while bench.run(run.id).await.state != ImportState::Finished {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, done).await.unwrap();
+    assert_eq!(bench.run(run.id).await.error, None);
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

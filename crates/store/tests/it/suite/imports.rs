@@ -296,6 +296,24 @@ pub(crate) async fn a_run_that_is_given_up_says_why<D: Database>() {
     assert!(!store.cancel_import(id, at(10)).await.unwrap());
 }
 
+pub(crate) async fn what_a_run_waits_for_is_told_until_its_next_page<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    let id = running(store).await;
+    let note = async |holder| {
+        let noted = store.note_import_trouble(id, holder, "CallRail is away\0").await;
+        noted.unwrap()
+    };
+    assert_eq!(note(OTHER).await, ImportLease::Lost);
+    assert_eq!(find(store, id).await.error, None);
+    assert_eq!(note(HOLDER).await, ImportLease::Held);
+    let run = find(store, id).await;
+    assert_eq!(run.state, ImportState::Running);
+    assert_eq!(run.error.as_deref(), Some("CallRail is away\u{fffd}"));
+    save(store, id, queued([1])).await;
+    assert_eq!(find(store, id).await.error, None);
+}
+
 pub(crate) async fn a_call_is_one_row_however_often_it_is_met<D: Database>() {
     let database = D::fresh().await;
     let store = database.store();

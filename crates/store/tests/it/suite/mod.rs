@@ -129,6 +129,7 @@ macro_rules! run_suite_on {
                 who_has_lost_a_run_changes_nothing
                 a_cancelled_run_takes_no_page
                 a_run_that_is_given_up_says_why
+                what_a_run_waits_for_is_told_until_its_next_page
                 a_call_is_one_row_however_often_it_is_met
                 a_call_is_stored_whether_its_page_is_saved_before_or_after
                 a_page_that_was_published_but_not_saved_is_read_again
