@@ -10,7 +10,8 @@ pub fn advice(error: &ApiError) -> &'static str {
              CallRail"
         }
         ApiError::Forbidden { .. } => {
-            "CallRail does not allow this to the user whose key CALLRAIL_API_KEY is: take the key of an administrator"
+            "CallRail does not allow this to the user whose key CALLRAIL_API_KEY is: see whether CALLRAIL_ACCOUNT_ID is \
+             that user's account, or take the key of an administrator"
         }
         ApiError::NotFound { .. } => {
             "CallRail does not know this account, or not for this key: compare CALLRAIL_ACCOUNT_ID with the number in \

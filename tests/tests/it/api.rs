@@ -7,12 +7,11 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use store::{ImportCursor, ImportSource, ImportedCall, ImportedPage, IntegrationSeen, WebhooksCounted};
 use trunkline_tests::{Answer, Installation, Process, SIGNING_KEY, eventually, sample};
 use uuid::Uuid;
 
-const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 const ANSWERED_CALL: &str = "CAL01a1fa577dac70f6b1ca1ddba8db3bcf";
 
@@ -24,11 +23,11 @@ pub(crate) async fn token(trunkline: &Installation, arguments: &[&str]) -> Strin
 }
 
 /// An installation with a simulated account, and a token for it.
-struct Api {
-    trunkline: Installation,
-    account: Arc<SimulatedAccount>,
-    callrail: SimulatedApi,
-    token: String,
+pub(crate) struct Api {
+    pub(crate) trunkline: Installation,
+    pub(crate) account: Arc<SimulatedAccount>,
+    pub(crate) callrail: SimulatedApi,
+    pub(crate) token: String,
     _running: Process,
 }
 
@@ -42,7 +41,7 @@ impl Api {
         Self::start_service("integration-api", ApiOptions::default(), |trunkline, _| trunkline).await
     }
 
-    async fn start_with(
+    pub(crate) async fn start_with(
         options: ApiOptions,
         set: impl FnOnce(Installation, &SimulatedApi) -> Installation,
     ) -> Self {
@@ -100,11 +99,11 @@ impl Api {
         self.trunkline.send(request).await
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, None).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(Method::POST, path, Some(body)).await
     }
 
@@ -139,7 +138,7 @@ fn failed(call_sid: &str) -> ImportedCall {
     })
 }
 
-fn code(answer: &Answer) -> String {
+pub(crate) fn code(answer: &Answer) -> String {
     let json = answer.json();
     assert_eq!(json["status"], "error", "{answer:?}");
     assert!(
@@ -177,6 +176,7 @@ async fn a_connection_that_fails_says_what_to_do() {
             "callrail_unavailable",
         ),
         (Fault::Html, StatusCode::BAD_GATEWAY, "callrail_unexpected"),
+        (Fault::CutBody, StatusCode::BAD_GATEWAY, "callrail_unavailable"),
         (
             Fault::TooManyRequests(Some(120)),
             StatusCode::SERVICE_UNAVAILABLE,
@@ -460,27 +460,6 @@ async fn the_status_tells_what_the_reconciler_found() {
         (&Value::Null, &Value::Null)
     );
     assert_eq!(told["webhooks"]["state"], "disabled");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_status_is_fast_while_callrail_hangs() {
-    let api = Api::start_with(ApiOptions::default(), |trunkline, callrail| {
-        callrail.fail(Fault::Hang);
-        trunkline
-    })
-    .await;
-    let mut took = Vec::new();
-    for _ in 0..21 {
-        let began = Instant::now();
-        let status = api.get("/api/integrations/callrail/status").await.json();
-        took.push(began.elapsed());
-        assert_eq!(status["integration"]["connected"], false);
-        assert_eq!(status["integration"]["configured"], true);
-        assert!(status["integration"]["error"].is_string(), "{status}");
-    }
-    took.sort();
-    // The median: the machine may be busy.
-    assert!(took[10] < Duration::from_millis(500), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

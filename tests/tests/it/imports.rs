@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use callrail::CallId;
+use callrail::client::{CallQuery, Client, ClientOptions, Credential};
+use callrail::{AccountId, CallId};
 use callrail_simulator::{ApiOptions, Limits, RequestKind, SimulatedAccount, SimulatedApi};
-use calls::{Interaction, interaction_id};
+use calls::{Interaction, interaction_id, window_end};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use store::{DatabaseUrl, Import, ImportCounts, ImportSource, ImportState, NewImport, Store};
 use test_servers::{Database, Vhost};
@@ -18,15 +20,15 @@ use crate::load::{Load, import_people};
 const PER_PAGE: u64 = 250;
 const WINDOW: TimeDelta = TimeDelta::days(31);
 
-/// How many calls are imported under kills: more when `IMPORTED_CALLS` says so.
-fn imported_calls() -> usize {
-    std::env::var("IMPORTED_CALLS").map_or(6_000, |calls| calls.parse().unwrap())
+/// How many calls are imported: as many as are enough, unless `IMPORTED_CALLS` says more.
+fn imported_calls(enough: usize) -> usize {
+    std::env::var("IMPORTED_CALLS").map_or(enough, |calls| calls.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_a_year_is_imported_once_though_importer_and_writer_are_killed() {
     const KILLS: u64 = 3;
-    let calls = imported_calls();
+    let calls = imported_calls(6_000);
     let end = Utc::now();
     let start = (end - TimeDelta::days(365)).trunc_subsecs(0);
     let every = (end - start) / i32::try_from(calls + 1).unwrap();
@@ -75,6 +77,93 @@ async fn every_call_of_a_year_is_imported_once_though_importer_and_writer_are_ki
     for process in [importer, writer] {
         process.kill().await;
     }
+}
+
+/// Importer, queue, writer and database together, beside reading the same pages and doing nothing with them. Alone on the
+/// machine: see `.config/nextest.toml`.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_beside_reading_alone_is_many_times_what_people_expect() {
+    const EXPECTED_A_MINUTE: f64 = 100.0;
+    let calls = imported_calls(3_000);
+    let end = Utc::now();
+    let start = (end - TimeDelta::days(365)).trunc_subsecs(0);
+    let every = (end - start) / i32::try_from(calls + 1).unwrap();
+    let account = Arc::new(SimulatedAccount::history(11, calls, start, every));
+    let api = unlimited_api(&account);
+    let (broker, database) = (Vhost::new(), Database::empty());
+    let trunkline = with_account(Installation::new(), &account, &api)
+        .with("DATABASE_URL", database.url())
+        .with("QUEUE_URL", broker.url());
+    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
+    let store = Store::connect(&database.url().parse::<DatabaseUrl>().unwrap())
+        .await
+        .unwrap();
+
+    let began = Instant::now();
+    assert_eq!(read_alone(&account, &api, start, end).await, calls);
+    let reading = a_second(calls, began.elapsed());
+
+    let (importer, writer) = (
+        trunkline.start("importer").await,
+        trunkline.start("call-writer").await,
+    );
+    let began = Instant::now();
+    let run = wanted(&store, start, end).await;
+    stored(&store, run.id, calls as u64, &trunkline).await;
+    let importing = a_second(calls, began.elapsed());
+    println!(
+        "{calls} calls: {importing:.0} a second are imported, {reading:.0} a second are read when nothing is done with \
+         them, {EXPECTED_A_MINUTE} a minute are expected"
+    );
+    assert!(
+        importing > 20.0 * EXPECTED_A_MINUTE / 60.0,
+        "{importing} a second"
+    );
+    for process in [importer, writer] {
+        process.kill().await;
+    }
+}
+
+/// Reads all pages as the importer does; how many calls were on them.
+async fn read_alone(
+    account: &SimulatedAccount,
+    api: &SimulatedApi,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+) -> usize {
+    let options = ClientOptions {
+        http: reqwest::Client::builder().no_proxy(),
+        ..ClientOptions::default()
+    };
+    let client = Client::new(
+        api.base_url().parse().unwrap(),
+        AccountId::parse(&account.account_id).unwrap(),
+        Credential::api_key(&account.api_key).unwrap(),
+        options,
+    )
+    .unwrap();
+    let (mut read, mut from) = (0, start);
+    while from < end {
+        let until = window_end(from, end);
+        let query = CallQuery {
+            company: None,
+            from,
+            until,
+        };
+        let mut page = client.calls(&query).await.unwrap();
+        loop {
+            read += page.calls.len();
+            let Some(next) = page.next else { break };
+            page = client.calls_after(&next).await.unwrap();
+        }
+        from = until;
+    }
+    read
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a rate")]
+fn a_second(calls: usize, took: Duration) -> f64 {
+    calls as f64 / took.as_secs_f64()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +259,7 @@ async fn webhooks_and_import_agree_in_either_order() {
 }
 
 /// The account's API, without CallRail's limits.
-fn unlimited_api(account: &Arc<SimulatedAccount>) -> SimulatedApi {
+pub(crate) fn unlimited_api(account: &Arc<SimulatedAccount>) -> SimulatedApi {
     let limits = Limits {
         hourly: u32::MAX,
         daily: u32::MAX,
@@ -183,7 +272,11 @@ fn unlimited_api(account: &Arc<SimulatedAccount>) -> SimulatedApi {
 }
 
 /// Nothing but what the test wants is asked of the API.
-fn with_account(trunkline: Installation, account: &SimulatedAccount, api: &SimulatedApi) -> Installation {
+pub(crate) fn with_account(
+    trunkline: Installation,
+    account: &SimulatedAccount,
+    api: &SimulatedApi,
+) -> Installation {
     const MANY: &str = "100000";
     trunkline
         .with("CALLRAIL_API_KEY", &account.api_key)
@@ -195,7 +288,7 @@ fn with_account(trunkline: Installation, account: &SimulatedAccount, api: &Simul
         .with("CALLRAIL_REQUESTS_PER_DAY", MANY)
 }
 
-async fn wanted(store: &Store, start: DateTime<Utc>, end: DateTime<Utc>) -> Import {
+pub(crate) async fn wanted(store: &Store, start: DateTime<Utc>, end: DateTime<Utc>) -> Import {
     let new = NewImport {
         source: ImportSource::Api,
         start,

@@ -7,8 +7,12 @@
 )]
 
 mod api;
+mod api_documented;
+mod api_faults;
+mod api_speed;
 mod api_tokens;
 mod bad_input;
+mod budget;
 mod commands;
 mod connect;
 mod crash;
