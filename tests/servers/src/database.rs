@@ -69,6 +69,8 @@ impl Drop for Database {
 }
 
 fn admin() -> diesel::ConnectionResult<PgConnection> {
+    // Whoever connects first decides how OpenSSL ends, and here that is the test: see crates/store/src/postgres/pool.rs.
+    openssl_sys::init();
     PgConnection::establish(&url("postgres"))
 }
 
