@@ -18,7 +18,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use self::command::{Command, ConsumerId, Fetch, Reply, Settlement, Write};
+pub(crate) use self::command::{Kept, Size};
 use self::committer::Committer;
+pub(crate) use self::file::own;
 use crate::error::QueueError;
 use crate::message::{Delivery, Failures, Message, QueueName, Tag};
 
@@ -89,6 +91,26 @@ impl Embedded {
 
     pub(crate) async fn depths(&self) -> Result<Vec<(QueueName, u64)>, QueueError> {
         ask(&self.commands, Command::Depths).await
+    }
+
+    /// The first messages of all queues with ids greater than `after`. For a file that nobody consumes.
+    pub(crate) async fn oldest(&self, after: i64, max: usize) -> Result<Vec<Kept>, QueueError> {
+        ask(&self.commands, |reply| Command::Oldest(after, max, reply)).await
+    }
+
+    /// Removes messages that [`oldest`](Self::oldest) has shown.
+    pub(crate) async fn remove(&self, ids: Vec<i64>) -> Result<(), QueueError> {
+        ask(&self.commands, |reply| Command::Write(Write::Remove(ids), reply)).await
+    }
+
+    /// How much there is, without what rests before a retry.
+    pub(crate) async fn size(&self) -> Result<Size, QueueError> {
+        ask(&self.commands, Command::Size).await
+    }
+
+    /// Whether the file can be written at present.
+    pub(crate) async fn probe(&self) -> Result<(), QueueError> {
+        ask(&self.commands, |reply| Command::Write(Write::Probe, reply)).await
     }
 }
 

@@ -68,6 +68,12 @@ pub enum QueueError {
         /// Length of the body in bytes.
         size: usize,
     },
+    /// The broker does not confirm, and the spool has no room either.
+    #[error("the spool is full: it may have {max_bytes} bytes")]
+    SpoolFull {
+        /// What was chosen.
+        max_bytes: u64,
+    },
     /// A delivery that this consumer does not hold: settled already, or another's. Nothing of the call was done.
     #[error("the delivery is not held by this consumer")]
     NotHeld,

@@ -11,22 +11,25 @@ mod error;
 mod message;
 mod metrics;
 mod rabbitmq;
+mod spool;
 mod url;
 mod worker;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 
 use crate::metrics::Metrics;
+use crate::spool::Spool;
 use crate::url::Place;
 
 pub use consumer::{Consumer, RetryOutcome};
 pub use error::{Cause, QueueError};
 pub use message::{Delivery, Failures, Message, QueueName, UnknownQueue};
+pub use spool::{SpoolOptions, SpoolState, spools};
 pub use url::QueueUrl;
 pub use worker::{Handler, Outside, Pauses, Verdict, Worker};
 
@@ -39,6 +42,7 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Queue {
     backend: Backend,
+    spool: Option<Spool>,
     retry_ladder: Arc<[Duration]>,
     metrics: Metrics,
 }
@@ -63,6 +67,15 @@ pub struct QueueOptions {
     pub prefetch: u16,
     /// Certificates (PEM) of authorities to be trusted beside the public ones, for `amqps://`.
     pub ca_file: Option<PathBuf>,
+}
+
+/// Whether messages can be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// As it should be.
+    Ready,
+    /// They can, but a person should know why this is not as it should be.
+    Degraded(String),
 }
 
 impl fmt::Debug for Queue {
@@ -101,9 +114,23 @@ impl Queue {
         };
         Ok(Self {
             backend,
+            spool: None,
             retry_ladder: options.retry_ladder.into(),
             metrics: Metrics::default(),
         })
+    }
+
+    /// The same queue, which keeps on this machine's disk what the broker does not confirm in time, and sends it on when
+    /// the broker confirms again. For those whose messages exist nowhere else. The embedded queue is on this machine
+    /// already and stays as it is.
+    ///
+    /// Takes the first spool in the folder that nobody owns; it is given up with the last clone. Fails with `CannotOpen`
+    /// when no spool can be made there.
+    pub async fn with_spool(mut self, options: SpoolOptions) -> Result<Self, QueueError> {
+        if matches!(self.backend, Backend::RabbitMq(_)) && self.spool.is_none() {
+            self.spool = Some(Spool::open(self.clone(), options).await?);
+        }
+        Ok(self)
     }
 
     /// `Ok` exactly when the message is durable: fsynced, or confirmed by the broker. After an error, or when the
@@ -122,6 +149,17 @@ impl Queue {
                 size: message.body.len(),
             });
         }
+        match &self.spool {
+            Some(spool) => spool.publish(queue, messages).await,
+            None => self.publish_without_spool(queue, messages).await,
+        }
+    }
+
+    async fn publish_without_spool(
+        &self,
+        queue: QueueName,
+        messages: Vec<Message>,
+    ) -> Result<(), QueueError> {
         let (count, began) = (messages.len(), Instant::now());
         let published = match &self.backend {
             Backend::Embedded(embedded) => embedded.publish(queue, messages).await,
@@ -164,5 +202,32 @@ impl Queue {
             Backend::Embedded(embedded) => embedded.depths().await,
             Backend::RabbitMq(rabbitmq) => rabbitmq.depths().await,
         }
+    }
+
+    /// Whether messages can be published, here or into the spool.
+    pub async fn readiness(&self) -> Result<Readiness, QueueError> {
+        match &self.spool {
+            Some(spool) => spool.readiness().await,
+            None => self.depths().await.map(|_| Readiness::Ready),
+        }
+    }
+
+    /// Sends on what is in the spools of a folder that nobody owns, as [`with_spool`](Self::with_spool) does by itself,
+    /// and tells of each batch: the number of the spool and of the messages that have arrived. Those of running processes
+    /// are left alone.
+    ///
+    /// Fails with `Unavailable` as soon as the queue does not confirm; what has arrived is no longer in the spool.
+    pub async fn send_on_spools(
+        &self,
+        folder: &Path,
+        mut sent: impl FnMut(u32, usize),
+    ) -> Result<(), QueueError> {
+        for spool in spools(folder).await? {
+            spool::send_on_orphan(self, folder, spool.number, |messages| {
+                sent(spool.number, messages)
+            })
+            .await?;
+        }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -17,6 +18,10 @@ pub(crate) struct Metrics {
     not_published: Family<ByQueue, Counter>,
     confirm_seconds: Family<ByQueue, Histogram>,
     settled: Family<BySettlement, Counter>,
+    spooled: Counter,
+    spooling: Gauge,
+    spool_messages: Gauge,
+    spool_bytes: Gauge,
 }
 
 /// How a consumer parts with a message.
@@ -49,6 +54,10 @@ impl Default for Metrics {
                 Histogram::new(exponential_buckets(0.000_25, 2.0, 16))
             }),
             settled: Family::default(),
+            spooled: Counter::default(),
+            spooling: Gauge::default(),
+            spool_messages: Gauge::default(),
+            spool_bytes: Gauge::default(),
         }
     }
 }
@@ -74,6 +83,26 @@ impl Metrics {
             "queue_settled",
             "Messages that consumers have settled, by how",
             self.settled.clone(),
+        );
+        registry.register(
+            "spooled",
+            "Messages that were kept in the spool, since the broker did not confirm them",
+            self.spooled.clone(),
+        );
+        registry.register(
+            "spooling",
+            "1 while everything is kept in the spool, since the broker does not confirm; else 0",
+            self.spooling.clone(),
+        );
+        registry.register(
+            "spool_messages",
+            "Messages in the spool that are still to be sent on",
+            self.spool_messages.clone(),
+        );
+        registry.register(
+            "spool_bytes",
+            "The bytes of their bodies",
+            self.spool_bytes.clone(),
         );
     }
 
@@ -101,4 +130,30 @@ impl Metrics {
         };
         self.settled.get_or_create(&labels).inc_by(messages as u64);
     }
+
+    /// Notes messages that go to the spool.
+    pub(crate) fn spooled(&self, messages: u64) {
+        self.spooled.inc_by(messages);
+    }
+
+    /// Notes whether everything goes to the spool.
+    pub(crate) fn spooling(&self, spooling: bool) {
+        self.spooling.set(spooling.into());
+    }
+
+    /// Notes that there is more in the spools of this process.
+    pub(crate) fn spool_grew(&self, messages: u64, bytes: u64) {
+        self.spool_messages.inc_by(signed(messages));
+        self.spool_bytes.inc_by(signed(bytes));
+    }
+
+    /// Notes that there is less.
+    pub(crate) fn spool_shrank(&self, messages: u64, bytes: u64) {
+        self.spool_messages.dec_by(signed(messages));
+        self.spool_bytes.dec_by(signed(bytes));
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

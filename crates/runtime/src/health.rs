@@ -13,7 +13,16 @@ use tokio_util::sync::CancellationToken;
 /// How long one part may take to answer before it counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type Check = Box<dyn Fn() -> BoxFuture<'static, Result<Condition, String>> + Send + Sync>;
+
+/// How a part does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// As it should.
+    Ready,
+    /// It does it, and so the process is ready; but a person should know why this is not as it should be.
+    Degraded(String),
+}
 
 /// What a process knows of its own health: its metrics, and checks that say whether it can do its work.
 #[derive(Default)]
@@ -36,10 +45,10 @@ impl Health {
         &mut self.registry
     }
 
-    /// Adds a check: `Ok` when this part can do its work, else one line that says why not.
+    /// Adds a check: how this part does its work, or one line that says why it cannot.
     pub fn check<F>(&mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
     where
-        F: Future<Output = Result<(), String>> + Send + 'static,
+        F: Future<Output = Result<Condition, String>> + Send + 'static,
     {
         self.checks.push((name, Box::new(move || Box::pin(check()))));
     }
@@ -75,7 +84,8 @@ async fn readyz(health: web::Data<Health>) -> HttpResponse {
     for (name, check) in &health.checks {
         let answer = tokio::time::timeout(PATIENCE, check()).await;
         let state = match answer.unwrap_or_else(|_| Err("does not answer".to_owned())) {
-            Ok(()) => "ready".to_owned(),
+            Ok(Condition::Ready) => "ready".to_owned(),
+            Ok(Condition::Degraded(why)) => format!("degraded: {why}"),
             Err(why) => {
                 ready = false;
                 format!("not ready: {why}")

@@ -6,7 +6,7 @@ pub mod settings;
 mod supervisor;
 pub mod telemetry;
 
-pub use health::Health;
+pub use health::{Condition, Health};
 pub use serve::{serve, serve_http};
 pub use settings::{Settings, SettingsError};
 pub use supervisor::Supervisor;

@@ -94,6 +94,16 @@ pub const KEYS: &[Key] = &[
         "A file of certificates (PEM) to trust for amqps:// beside the public ones.",
     ),
     key(
+        "QUEUE_PATIENCE",
+        "300ms",
+        "How long RabbitMQ may take to confirm a webhook before it is kept in the spool.",
+    ),
+    key(
+        "SPOOL_MEGABYTES",
+        "1024",
+        "How much the spool of webhook-ingest may hold while RabbitMQ is away; then webhooks are refused.",
+    ),
+    key(
         "DATA_DIR",
         "trunkline-data",
         "The folder for everything that is kept in files.",

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use calls::MatchRules;
 use queue::{Pauses, Queue, QueueName, Worker};
-use runtime::{CancellationToken, Health};
+use runtime::{CancellationToken, Condition, Health};
 use store::Store;
 use tokio::task::{JoinError, JoinSet};
 
@@ -56,7 +56,12 @@ impl CallWriter {
         let database = store.clone();
         health.check("database", move || {
             let store = database.clone();
-            async move { store.ping().await.map_err(|error| error.to_string()) }
+            async move {
+                let answer = store.ping().await;
+                answer
+                    .map(|()| Condition::Ready)
+                    .map_err(|error| error.to_string())
+            }
         });
         Self {
             settings,

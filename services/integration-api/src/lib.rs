@@ -33,7 +33,7 @@ use callrail::{CompanyId, SigningKeys};
 use calls::{MatchRules, Region};
 use pusher::PusherUrl;
 use queue::Queue;
-use runtime::{CancellationToken, Health};
+use runtime::{CancellationToken, Condition, Health};
 use store::{RequestLimits, Store};
 
 use alert_feed::AlertFeed;
@@ -125,7 +125,12 @@ impl IntegrationApi {
         let probe = store.clone();
         health.check("api-database", move || {
             let store = probe.clone();
-            async move { store.ping().await.map_err(|error| error.to_string()) }
+            async move {
+                let answer = store.ping().await;
+                answer
+                    .map(|()| Condition::Ready)
+                    .map_err(|error| error.to_string())
+            }
         });
         let tickets = TicketKey::new(
             settings.ticket_secret.as_deref().map(str::as_bytes),

@@ -58,6 +58,9 @@ enum Command {
     /// What could not be worked on: signed webhooks that are no calls, messages that failed again and again.
     #[command(subcommand)]
     DeadLetters(commands::dead_letters::DeadLetters),
+    /// What webhook-ingest keeps on its disk while RabbitMQ is away.
+    #[command(subcommand)]
+    Spool(commands::spool::Spool),
     /// Says whether a captured webhook is genuine, and if not, why.
     Verify(commands::verify::Verify),
     /// Makes a token (JWT) for a developer, signed with JWT_SECRET.
@@ -136,6 +139,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::Migrate => commands::migrate::run(&settings).await?,
         Command::Contacts(contacts) => return contacts.run(&settings).await,
         Command::DeadLetters(dead_letters) => return dead_letters.run(&settings).await,
+        Command::Spool(spool) => spool.run(&settings).await?,
         Command::Verify(verify) => return verify.run(),
         Command::Token(token) => token.run(&settings)?,
         Command::Explain(explain) => explain.run(&settings).await?,

@@ -17,9 +17,9 @@ use chrono::Utc;
 use importer::{Importer, Reconcile};
 use notifier::{Notifier, Payload};
 use pusher::{Pusher, PusherUrl};
-use queue::{Pauses, Queue, QueueOptions, QueueUrl};
+use queue::{Pauses, Queue, QueueOptions, QueueUrl, SpoolOptions};
 use runtime::Settings;
-use runtime::settings::{SettingsError, Spans};
+use runtime::settings::{SettingsError, Span, Spans};
 use store::{DatabaseUrl, RequestClass, RequestLimits, Store};
 
 use crate::budget::StoreBudget;
@@ -71,6 +71,21 @@ pub(crate) fn queue_settings(settings: &Settings) -> anyhow::Result<(QueueUrl, Q
         ..QueueOptions::default()
     };
     Ok((url, options))
+}
+
+/// Where each webhook-ingest of this machine has its spool.
+pub(crate) fn spool_folder(settings: &Settings) -> Result<PathBuf, SettingsError> {
+    Ok(data_dir(settings)?.join("spool"))
+}
+
+pub(crate) fn spool(settings: &Settings) -> Result<SpoolOptions, SettingsError> {
+    let Span(patience) = settings.get_or_default("QUEUE_PATIENCE")?;
+    let megabytes: u32 = settings.get_or_default("SPOOL_MEGABYTES")?;
+    Ok(SpoolOptions {
+        folder: spool_folder(settings)?,
+        max_bytes: u64::from(megabytes) * 1024 * 1024,
+        patience,
+    })
 }
 
 pub(crate) fn region(settings: &Settings) -> Result<Region, SettingsError> {

@@ -69,6 +69,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let api_settings = runs(Service::IntegrationApi)
         .then(|| api_settings(settings, runs(Service::WebhookIngest)))
         .transpose()?;
+    let spool = parts::spool(settings)?;
     parts::callrail_access(settings)?;
     let writer_settings = runs(Service::CallWriter)
         .then(|| writer_settings(settings))
@@ -136,7 +137,16 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
             None => tracing::info!("CALLRAIL_API_KEY is not set: no past calls are imported"),
         }
     }
-    let ingest = ingest_settings.map(|settings| WebhookIngest::new(settings, queue.clone(), &mut health));
+    let ingest = match ingest_settings {
+        Some(ingest_settings) => {
+            // For the webhooks alone: only they exist nowhere else.
+            let queue = queue.clone().with_spool(spool).await;
+            let queue = queue
+                .context("cannot keep webhooks while RabbitMQ is away: set DATA_DIR to a folder for that")?;
+            Some(WebhookIngest::new(ingest_settings, queue, &mut health))
+        }
+        None => None,
+    };
     let api = match (api_settings, store) {
         (Some(api_settings), Some(store)) => {
             let callrail = callrail(settings, &store)?;

@@ -14,8 +14,8 @@ mod webhook;
 use actix_web::web;
 use callrail::SigningKeys;
 use calls::{PhoneNumber, Region};
-use queue::Queue;
-use runtime::Health;
+use queue::{Queue, Readiness};
+use runtime::{Condition, Health};
 
 use accept::Acceptor;
 use body::BodyReader;
@@ -38,7 +38,7 @@ pub struct WebhookIngest {
 }
 
 impl WebhookIngest {
-    /// Registers the service's metrics and its check: that the queue answers.
+    /// Registers the service's metrics and its check: that the queue, or its spool, takes messages.
     pub fn new(settings: Settings, queue: Queue, health: &mut Health) -> Self {
         if settings.signing_keys.is_empty() {
             tracing::error!(
@@ -52,7 +52,7 @@ impl WebhookIngest {
         let probe = queue.clone();
         health.check("queue", move || {
             let queue = probe.clone();
-            async move { queue.depths().await.map(drop).map_err(|error| error.to_string()) }
+            async move { condition(&queue).await }
         });
         Self {
             acceptor: web::Data::new(Acceptor::new(settings, queue, metrics)),
@@ -71,5 +71,13 @@ impl WebhookIngest {
                 "/api/webhooks/callrail/{company}/{kind}",
                 web::post().to(webhook::receive_for_company),
             );
+    }
+}
+
+async fn condition(queue: &Queue) -> Result<Condition, String> {
+    match queue.readiness().await {
+        Ok(Readiness::Ready) => Ok(Condition::Ready),
+        Ok(Readiness::Degraded(why)) => Ok(Condition::Degraded(why)),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -29,3 +29,4 @@ mod refusals;
 mod samples;
 mod scaled;
 mod settings;
+mod spool;

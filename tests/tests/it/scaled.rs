@@ -118,6 +118,47 @@ async fn an_outage_of_database_and_pusher_longer_than_all_retries_costs_nothing(
     }
 }
 
+/// The broker goes away in the middle of the load, an ingest is killed meanwhile, and another finds no broker when it
+/// starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_broker_costs_no_call() {
+    let mut rng = seeded();
+    let (pusher, address) = Peer::start(Mood::Fine);
+    let mut site = Site::new(&mut rng, 200, &Database::address(), &address).await;
+    let broker = Proxy::to(site.broker.address()).await;
+    let url = site.broker.url_by(broker.address);
+    site.offices = site.offices.map(|office| office.with("QUEUE_URL", &url));
+    let mut ingests = site.start_ingests().await;
+    let workers: Vec<Worker> = WORKERS.map(|service| site.spawn(service)).into();
+    let deliveries = site.account.calls.iter().map(|call| call.deliveries.len()).sum();
+    let mut load = site.load(&mut rng, deliveries);
+
+    load.release(deliveries / 2);
+    load.accepts(deliveries / 2).await;
+    let broker_address = broker.address;
+    drop(broker);
+    load.release(deliveries / 4);
+    load.accepts(deliveries / 4).await;
+    ingests.remove(0).kill().await;
+    ingests.insert(0, site.offices[0].start("webhook-ingest").await);
+    let sent = load.finish().await;
+    assert_eq!(sent.counts(), (deliveries, 0), "the ingests need no broker");
+
+    let _broker = Proxy::listen(broker_address, site.broker.address(), None).await;
+    for office in &site.offices {
+        let emptied = eventually(|| async {
+            let list = office.run(&["spool", "list"]).await.out;
+            list.contains(": 0 messages, ").then_some(())
+        });
+        assert!(emptied.await.is_some(), "{}", office.logs());
+    }
+    site.work_off(workers).await;
+    assert_eq!(site.check(&sent, &pusher).await, 200);
+    for ingest in ingests {
+        ingest.kill().await;
+    }
+}
+
 /// OpenSSL, which libpq uses, once took itself apart at the end while a pool was still opening connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_ends_well_while_connections_are_still_being_opened() {

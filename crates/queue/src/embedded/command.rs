@@ -23,6 +23,9 @@ pub(super) enum Command {
     Untaken(ConsumerId, Vec<i64>),
     Leave(ConsumerId),
     Depths(Reply<Vec<(QueueName, u64)>>),
+    /// The first so many messages of all queues with greater ids than this one.
+    Oldest(i64, usize, Reply<Vec<Kept>>),
+    Size(Reply<Size>),
 }
 
 /// What changes the file.
@@ -34,6 +37,26 @@ pub(super) enum Write {
         _room: OwnedSemaphorePermit,
     },
     Settle(ConsumerId, Vec<i64>, Settlement),
+    /// Whoever removes messages is the only one who reads them; nobody consumes.
+    Remove(Vec<i64>),
+    /// Changes nothing, but must reach the disk like the others.
+    Probe,
+}
+
+/// A message as it lies in the file.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) id: i64,
+    pub(crate) queue: QueueName,
+    pub(crate) message: Message,
+}
+
+/// What lies in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) messages: u64,
+    /// Of their bodies.
+    pub(crate) bytes: u64,
 }
 
 /// How messages leave their queue.
@@ -71,7 +94,7 @@ impl Write {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Publish { messages, .. } => messages.iter().map(|message| message.body.len()).sum(),
-            Self::Settle(..) => 0,
+            Self::Settle(..) | Self::Remove(_) | Self::Probe => 0,
         }
     }
 }

@@ -146,6 +146,11 @@ impl Committer {
                 self.outstanding(consumer.queue).give_back_all(consumer.number);
             }
             Command::Depths(reply) => answer(reply, self.database.depths().map_err(QueueError::unavailable)),
+            Command::Oldest(after, max, reply) => {
+                let oldest = self.database.oldest(after, max, BATCH_BYTES);
+                answer(reply, oldest.map_err(QueueError::unavailable));
+            }
+            Command::Size(reply) => answer(reply, self.database.size().map_err(QueueError::unavailable)),
         }
     }
 
@@ -205,7 +210,7 @@ impl Committer {
 
     fn may_be_done(&mut self, write: &Write) -> bool {
         match write {
-            Write::Publish { .. } => true,
+            Write::Publish { .. } | Write::Remove(_) | Write::Probe => true,
             Write::Settle(consumer, ids, _) => {
                 self.outstanding(consumer.queue).holds_all(consumer.number, ids)
             }
@@ -215,6 +220,7 @@ impl Committer {
     fn note_success(&mut self, write: &Write, now: i64) {
         match write {
             Write::Publish { queue, .. } => self.outstanding(*queue).note_arrival(),
+            Write::Remove(_) | Write::Probe => {}
             Write::Settle(consumer, ids, settlement) => {
                 self.outstanding(consumer.queue).forget(ids);
                 match settlement {
@@ -231,7 +237,10 @@ impl Committer {
 
     fn note_failure(&mut self, write: &Write) {
         match write {
-            Write::Publish { .. } | Write::Settle(_, _, Settlement::Acknowledge) => {}
+            Write::Publish { .. }
+            | Write::Remove(_)
+            | Write::Probe
+            | Write::Settle(_, _, Settlement::Acknowledge) => {}
             // The caller has parted with the delivery and could not give it back.
             Write::Settle(consumer, ids, Settlement::Delay(..) | Settlement::Bury(..)) => {
                 self.outstanding(consumer.queue).give_back(consumer.number, ids);
@@ -337,7 +346,7 @@ fn write_all<'a>(
     writes: impl Iterator<Item = &'a Write>,
     now: i64,
 ) -> QueryResult<()> {
-    let mut acknowledged = Vec::new();
+    let mut done_with = Vec::new();
     for write in writes {
         match write {
             Write::Publish { queue, messages, .. } => {
@@ -345,7 +354,10 @@ fn write_all<'a>(
                     .iter()
                     .try_for_each(|message| transaction.insert(*queue, message))?;
             }
-            Write::Settle(_, ids, Settlement::Acknowledge) => acknowledged.extend_from_slice(ids),
+            Write::Settle(_, ids, Settlement::Acknowledge) | Write::Remove(ids) => {
+                done_with.extend_from_slice(ids);
+            }
+            Write::Probe => transaction.touch()?,
             Write::Settle(_, ids, Settlement::Delay(failures, after)) => {
                 let due_at = now.saturating_add(milliseconds(*after));
                 ids.iter()
@@ -357,10 +369,10 @@ fn write_all<'a>(
             }
         }
     }
-    if acknowledged.is_empty() {
+    if done_with.is_empty() {
         Ok(())
     } else {
-        transaction.delete(&acknowledged)
+        transaction.delete(&done_with)
     }
 }
 

@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use diesel::sqlite::SqliteConnection;
 use uuid::Uuid;
 
+use super::command::{Kept, Size};
 use super::file;
 use crate::error::QueueError;
 use crate::message::{Failures, Message, QueueName};
@@ -137,6 +138,51 @@ impl Database {
         )
     }
 
+    /// The first messages of all queues with ids greater than `after`, at most `max`. Stops when their bodies have `room`
+    /// bytes.
+    pub(super) fn oldest(&mut self, after: i64, max: usize, mut room: i64) -> QueryResult<Vec<Kept>> {
+        let query = messages::table
+            .filter(messages::id.gt(after))
+            .order(messages::id)
+            .limit(i64::try_from(max).unwrap_or(i64::MAX))
+            .select((
+                messages::queue,
+                (
+                    messages::id,
+                    messages::message_id,
+                    messages::body,
+                    messages::failures,
+                ),
+            ));
+        let mut kept = Vec::new();
+        for row in query.load_iter::<(String, Row), DefaultLoadingMode>(&mut self.connection)? {
+            let (queue, row) = row?;
+            let queue = queue.parse().map_err(|error| damaged(row.0, &error))?;
+            let (id, message) = read_row(row)?;
+            room -= bytes_of(&message);
+            kept.push(Kept { id, queue, message });
+            if room <= 0 {
+                break;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// How much there is in all queues, without what rests before a retry.
+    pub(super) fn size(&mut self) -> QueryResult<Size> {
+        let mut number = |what: &str| -> QueryResult<u64> {
+            let number = number(
+                &mut self.connection,
+                &format!("select {what} as value from messages"),
+            )?;
+            Ok(u64::try_from(number).unwrap_or(0))
+        };
+        Ok(Size {
+            messages: number("count(*)")?,
+            bytes: number("coalesce(sum(length(body)), 0)")?,
+        })
+    }
+
     /// When the first of the delayed messages is due, in milliseconds since 1970.
     pub(super) fn next_due_at(&mut self) -> QueryResult<Option<i64>> {
         let least: MaybeNumber =
@@ -186,6 +232,16 @@ impl Transaction<'_> {
             .bind::<Text, _>(to_json(&ids)?)
             .execute(self.connection)?;
         Ok(())
+    }
+
+    /// Writes a page of the file without changing anything.
+    pub(super) fn touch(&mut self) -> QueryResult<()> {
+        let version = number(
+            self.connection,
+            "select user_version as value from pragma_user_version",
+        )?;
+        self.connection
+            .batch_execute(&format!("pragma user_version = {version}"))
     }
 
     /// Moves a message to `queue`, with these failures.
@@ -247,29 +303,35 @@ fn read_rows(
 ) -> QueryResult<Vec<(i64, Message)>> {
     let mut read = Vec::new();
     for row in rows {
-        let (id, message_id, body, failures) = row?;
-        let unreadable = |error: &dyn std::error::Error| {
-            DeserializationError(format!("row {id} of the queue file is damaged: {error}").into())
-        };
-        let failures = failures
-            .map(|json| serde_json::from_str(&json))
-            .transpose()
-            .map_err(|e| unreadable(&e))?;
-        let message_id = Uuid::parse_str(&message_id).map_err(|e| unreadable(&e))?;
-        *room -= i64::try_from(body.len()).unwrap_or(i64::MAX);
-        read.push((
-            id,
-            Message {
-                id: message_id,
-                body,
-                failures,
-            },
-        ));
+        let (id, message) = read_row(row?)?;
+        *room -= bytes_of(&message);
+        read.push((id, message));
         if *room <= 0 {
             break;
         }
     }
     Ok(read)
+}
+
+fn read_row((id, message_id, body, failures): Row) -> QueryResult<(i64, Message)> {
+    let failures = failures
+        .map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|error| damaged(id, &error))?;
+    let message = Message {
+        id: Uuid::parse_str(&message_id).map_err(|error| damaged(id, &error))?,
+        body,
+        failures,
+    };
+    Ok((id, message))
+}
+
+fn damaged(id: i64, error: &dyn std::error::Error) -> diesel::result::Error {
+    DeserializationError(format!("row {id} of the queue file is damaged: {error}").into())
+}
+
+fn bytes_of(message: &Message) -> i64 {
+    i64::try_from(message.body.len()).unwrap_or(i64::MAX)
 }
 
 fn to_json(value: &impl serde::Serialize) -> QueryResult<String> {

@@ -76,17 +76,25 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, QueueError> {
 pub(super) fn lock(path: &Path, queue: QueueName) -> Result<File, QueueError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(format!(".{queue}.lock"));
-    let file = private_file()
-        .create(true)
-        .open(lock_path)
-        .map_err(QueueError::unavailable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(QueueError::InUse {
+    own(Path::new(&lock_path))
+        .map_err(QueueError::unavailable)?
+        .ok_or_else(|| QueueError::InUse {
             queue,
             path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(QueueError::unavailable(error)),
+        })
+}
+
+/// Takes a lock that lasts as long as the returned file is open; `None` when another has it. What is missing of its
+/// folder is made.
+pub(crate) fn own(lock_path: &Path) -> io::Result<Option<File>> {
+    if let Some(folder) = lock_path.parent() {
+        create_folder(folder)?;
+    }
+    let file = private_file().create(true).open(lock_path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

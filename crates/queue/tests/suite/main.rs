@@ -70,6 +70,7 @@ mod cases;
 mod embedded;
 mod processes;
 mod rabbitmq_backend;
+mod spool;
 mod throughput;
 
 on_backend!(embedded_backend, crate::backend::Embedded::fresh());

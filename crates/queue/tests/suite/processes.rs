@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use queue::{Message, Queue, QueueError, QueueName, QueueOptions, QueueUrl};
@@ -10,8 +11,9 @@ use uuid::Uuid;
 
 use crate::backend::{Backend, Embedded, collect, next_batch};
 use crate::cases::{numbered, numbers};
+use crate::spool::without_broker;
 
-const URL: &str = "QUEUE_TEST_URL";
+const PLACE: &str = "QUEUE_TEST_PLACE";
 const MARK: &str = "child says ";
 
 #[tokio::test]
@@ -19,7 +21,7 @@ async fn what_a_killed_process_had_confirmed_is_there() {
     let backend = Embedded::fresh();
     let mut confirmed = BTreeSet::new();
     for round in 0..5_usize {
-        let (mut child, said) = spawn(&backend, "child_publishes_until_killed");
+        let (mut child, said) = spawn(&backend.url().to_string(), "child_publishes_until_killed");
         let mut said = said.map(|id| id.parse::<Uuid>().unwrap());
         confirmed.extend(said.by_ref().take(100 + 150 * round));
         child.kill().unwrap();
@@ -41,6 +43,31 @@ async fn what_a_killed_process_had_confirmed_is_there() {
 }
 
 #[tokio::test]
+async fn what_a_killed_process_had_kept_in_its_spool_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = BTreeSet::new();
+    for round in 0..5_usize {
+        let place = folder.path().to_str().unwrap();
+        let (mut child, said) = spawn(place, "child_spools_until_killed");
+        let mut said = said.map(|id| id.parse::<Uuid>().unwrap());
+        kept.extend(said.by_ref().take(50 + 100 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kept.extend(said);
+    }
+    let backend = Embedded::fresh();
+    let queue = backend.open().await;
+    queue.send_on_spools(folder.path(), |_, _| {}).await.unwrap();
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    while !kept.is_empty() {
+        for delivery in next_batch(&mut consumer, 1000).await {
+            kept.remove(&delivery.message.id);
+            assert_eq!(delivery.message.body, body_of(delivery.message.id));
+        }
+    }
+}
+
+#[tokio::test]
 async fn processes_share_the_file_but_not_the_consuming() {
     let backend = Embedded::fresh();
     let queue = backend.open().await;
@@ -49,14 +76,20 @@ async fn processes_share_the_file_but_not_the_consuming() {
         let batch = collect(&mut consumer, 3).await;
         (numbers(&batch), consumer)
     });
-    let (mut child, said) = spawn(&backend, "child_publishes_three_and_tries_to_consume");
+    let (mut child, said) = spawn(
+        &backend.url().to_string(),
+        "child_publishes_three_and_tries_to_consume",
+    );
     assert_eq!(said.collect::<Vec<_>>(), ["in use"]);
     assert!(child.wait().unwrap().success());
     let (seen, consumer) = waiting.await.unwrap();
     assert_eq!(seen, [0, 1, 2]);
 
     drop(consumer);
-    let (mut child, said) = spawn(&backend, "child_publishes_three_and_tries_to_consume");
+    let (mut child, said) = spawn(
+        &backend.url().to_string(),
+        "child_publishes_three_and_tries_to_consume",
+    );
     assert_eq!(said.collect::<Vec<_>>(), ["consumes 0"]);
     assert!(child.wait().unwrap().success());
 }
@@ -65,7 +98,10 @@ async fn processes_share_the_file_but_not_the_consuming() {
 async fn a_killed_consumer_leaves_its_queue_to_others() {
     let backend = Embedded::fresh();
     let queue = backend.open().await;
-    let (mut child, mut said) = spawn(&backend, "child_publishes_three_and_consumes_until_killed");
+    let (mut child, mut said) = spawn(
+        &backend.url().to_string(),
+        "child_publishes_three_and_consumes_until_killed",
+    );
     assert_eq!(said.next().unwrap(), "holds 3");
     assert!(matches!(
         queue.consume(QueueName::Live).await,
@@ -80,9 +116,20 @@ async fn a_killed_consumer_leaves_its_queue_to_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "is started by another test, as a process of its own"]
 async fn child_publishes_until_killed() {
-    let Some(queue) = queue_of_the_parent().await else {
-        return;
-    };
+    if let Some(queue) = queue_of_the_parent().await {
+        publish_until_killed(&queue).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "is started by another test, as a process of its own"]
+async fn child_spools_until_killed() {
+    if let Ok(folder) = std::env::var(PLACE) {
+        publish_until_killed(&without_broker(Path::new(&folder)).await).await;
+    }
+}
+
+async fn publish_until_killed(queue: &Queue) {
     let publishers: Vec<_> = (0..8)
         .map(|_| {
             let queue = queue.clone();
@@ -144,12 +191,12 @@ async fn child_publishes_three_and_consumes_until_killed() {
 
 /// None when somebody runs the ignored tests by hand.
 async fn queue_of_the_parent() -> Option<Queue> {
-    let url: QueueUrl = std::env::var(URL).ok()?.parse().unwrap();
+    let url: QueueUrl = std::env::var(PLACE).ok()?.parse().unwrap();
     Some(Queue::connect(&url, QueueOptions::default()).await.unwrap())
 }
 
 /// Starts a child process, and reads what it says.
-fn spawn(backend: &Embedded, test: &str) -> (Child, impl Iterator<Item = String> + use<>) {
+fn spawn(place: &str, test: &str) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
             &format!("processes::{test}"),
@@ -157,7 +204,7 @@ fn spawn(backend: &Embedded, test: &str) -> (Child, impl Iterator<Item = String>
             "--ignored",
             "--nocapture",
         ])
-        .env(URL, backend.url().to_string())
+        .env(PLACE, place)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -3,6 +3,7 @@
 mod connecting;
 mod consuming;
 mod publishing;
+mod spooling;
 
 use std::error::Error;
 use std::time::Duration;

@@ -13,5 +13,6 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod import;
 pub(crate) mod migrate;
+pub(crate) mod spool;
 pub(crate) mod token;
 pub(crate) mod verify;
