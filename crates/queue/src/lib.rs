@@ -62,6 +62,8 @@ pub struct QueueOptions {
     /// How long a published message may go without the confirm of `RabbitMQ` before it fails as `Unavailable`. The
     /// embedded queue needs no such limit.
     pub publish_timeout: Duration,
+    /// How long opening the queue waits for the first attempt to connect to `RabbitMQ`. The attempts go on.
+    pub first_attempt: Duration,
     /// How many messages `RabbitMQ` sends to a consumer ahead of their settling: at least one. They are in memory, and
     /// other consumers do not get them.
     pub prefetch: u16,
@@ -85,11 +87,12 @@ impl fmt::Debug for Queue {
 }
 
 impl Default for QueueOptions {
-    /// A ladder of 1 s, 10 s, 1 min, 10 min; 5 s for a confirm; 256 messages ahead; the public authorities.
+    /// A ladder of 1 s, 10 s, 1 min, 10 min; 5 s for a confirm, 30 s for the first attempt to connect; 256 messages ahead; the public authorities.
     fn default() -> Self {
         Self {
             retry_ladder: [1, 10, 60, 600].map(Duration::from_secs).to_vec(),
             publish_timeout: Duration::from_secs(5),
+            first_attempt: Duration::from_secs(30),
             prefetch: 256,
             ca_file: None,
         }
@@ -101,8 +104,8 @@ impl Queue {
     ///
     /// Fails with `CannotOpen`, `NewerFormat` or `CannotReadCertificates` when this will not work without a person.
     /// A `RabbitMQ` that cannot be reached is no failure, for a service must be able to start without it: this waits for
-    /// the first attempt only (some seconds for each host), the attempts go on, and until one succeeds publishing fails
-    /// with `Unavailable`, which says why.
+    /// the first attempt only, the attempts go on, and until one succeeds publishing fails with `Unavailable`, which says
+    /// why.
     pub async fn connect(url: &QueueUrl, options: QueueOptions) -> Result<Self, QueueError> {
         let longest_rest = consumer::longest_rest(&options.retry_ladder);
         let backend = match url.place() {

@@ -66,7 +66,8 @@ impl RabbitMq {
             topology: Topology::new(rests),
         });
         let publishing = Link::start(Arc::clone(&plan), "trunkline publishing");
-        publishing.watch().first_outcome().await;
+        // Whether it came out, and how, is seen by whoever publishes.
+        let _ = timeout(options.first_attempt, publishing.watch().first_outcome()).await;
         Ok(Self {
             publisher: Publisher::start(publishing, options.publish_timeout),
             plan,

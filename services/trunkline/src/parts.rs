@@ -27,6 +27,9 @@ use crate::budget::StoreBudget;
 /// How long Pusher may take to answer.
 const PUSHER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a service waits for `RabbitMQ` before it begins without it.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
+
 pub(crate) fn data_dir(settings: &Settings) -> Result<PathBuf, SettingsError> {
     settings.get_or_default("DATA_DIR")
 }
@@ -47,8 +50,19 @@ pub(crate) async fn store(settings: &Settings) -> anyhow::Result<Store> {
     Ok(Store::connect(&database_url(settings)?).await?)
 }
 
+/// The queue for a command, which can do nothing without it.
 pub(crate) async fn queue(settings: &Settings) -> anyhow::Result<Queue> {
     let (url, options) = queue_settings(settings)?;
+    Ok(Queue::connect(&url, options).await?)
+}
+
+/// The queue for services, which begin although the broker does not answer: webhooks do not wait.
+pub(crate) async fn service_queue(settings: &Settings) -> anyhow::Result<Queue> {
+    let (url, options) = queue_settings(settings)?;
+    let options = QueueOptions {
+        first_attempt: FIRST_ATTEMPT,
+        ..options
+    };
     Ok(Queue::connect(&url, options).await?)
 }
 

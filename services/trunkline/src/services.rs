@@ -1,6 +1,8 @@
 //! Runs services: all in one process, or one alone. No service knows which.
 
+use std::error::Error;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use actix_web::web::ServiceConfig;
 use anyhow::Context;
@@ -9,11 +11,17 @@ use callrail::SigningKeys;
 use integration_api::{CallRail, IntegrationApi, TokenRules, TokenSettings};
 use queue::Pauses;
 use runtime::settings::Span;
-use runtime::{Health, Settings, SettingsError, Supervisor};
-use store::{RequestClass, Store};
+use runtime::{CancellationToken, Health, Settings, SettingsError, Supervisor};
+use store::{RequestClass, Store, StoreError};
 use webhook_ingest::WebhookIngest;
 
 use crate::parts;
+
+/// How long to wait before the database is asked again whether it is there.
+const DATABASE_PAUSES: Pauses = Pauses {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(5),
+};
 
 /// The services there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +97,14 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
 
     // The one process of the standalone shape minds its own database; services that run alone are many, and leave
     // that to `trunkline migrate`.
+    let database_url = parts::database_url(settings)?;
     if services.len() > 1 {
-        for migration in Store::migrate(&parts::database_url(settings)?).await? {
+        let migrations = once_it_answers(&health_listener, || Store::migrate(&database_url)).await?;
+        for migration in migrations {
             tracing::info!(migration, "brought the database's schema up to date");
         }
     }
-    let queue = parts::queue(settings).await?;
+    let queue = parts::service_queue(settings).await?;
     let mut health = Health::new();
     queue.register_metrics(health.registry());
     let mut supervisor = Supervisor::new(grace);
@@ -102,7 +112,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     // One for all who write: on SQLite they wait for each other in the order in which they came.
     let needs_store = [Service::CallWriter, Service::IntegrationApi, Service::Importer];
     let store = if needs_store.into_iter().any(runs) {
-        Some(parts::store(settings).await?)
+        Some(once_it_answers(&health_listener, || Store::connect(&database_url)).await?)
     } else {
         None
     };
@@ -164,6 +174,36 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     supervisor.run().await.context("stopped with a failure")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Asks the database again and again until it answers: whoever starts everything at once does not know what is there
+/// first. Meanwhile the process is alive and not ready.
+async fn once_it_answers<T, F>(health_listener: &TcpListener, ask: impl Fn() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut pause = DATABASE_PAUSES.first;
+    let mut waiting = None;
+    loop {
+        match ask().await {
+            Err(error @ StoreError::Unavailable(_)) => tracing::error!(
+                error = &error as &dyn Error,
+                pause_ms = pause.as_millis(),
+                "waiting for the database"
+            ),
+            answer => return Ok(answer?),
+        }
+        if waiting.is_none() {
+            let listener = health_listener.try_clone().context("cannot share the listener")?;
+            let mut health = Health::new();
+            health.check("database", || async { Err("does not answer yet".to_owned()) });
+            let stop = CancellationToken::new();
+            tokio::spawn(health.serve(listener, stop.clone()));
+            waiting = Some(stop.drop_guard());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(DATABASE_PAUSES.longest);
+    }
 }
 
 /// One port for the endpoints of all services that have any.

@@ -20,7 +20,7 @@ use chrono::Utc;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use reqwest::Client;
-use store::Store;
+use store::{CallHistory, Store};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -242,6 +242,24 @@ impl Sent {
         (accepted, answers().count() - accepted)
     }
 
+    /// Whether everything that was accepted is in the database by now.
+    pub(crate) async fn is_stored(&self, store: &Store) -> bool {
+        let missing = self.calls.iter().map(async |(&call, deliveries)| {
+            let simulated = &self.account.calls[call];
+            let accepted = deliveries.iter().filter(|(_, was_accepted)| *was_accepted);
+            let accepted = accepted.map(|(index, _)| event(&simulated.deliveries[*index]).digest());
+            let accepted: BTreeSet<Digest> = accepted.collect();
+            let call_sid = CallId::parse(&simulated.call_sid).unwrap();
+            let recorded: BTreeSet<Digest> = match store.call(&call_sid).await.unwrap() {
+                Some(history) => digests(&history),
+                None => BTreeSet::new(),
+            };
+            !accepted.is_subset(&recorded)
+        });
+        let missing = stream::iter(missing).buffer_unordered(AT_A_TIME);
+        !missing.any(async |is_missing| is_missing).await
+    }
+
     /// Compares the database, once all that was accepted is worked on, with what was sent. Returns how many rows there
     /// are.
     pub(crate) async fn check(&self, store: &Store) -> u64 {
@@ -273,7 +291,7 @@ impl Sent {
             return false;
         };
         let recorded = history.record.in_order();
-        let in_record: BTreeSet<Digest> = recorded.iter().map(|one| one.digest.clone()).collect();
+        let in_record = digests(&history);
         let lost = accepted.difference(&in_record).count();
         assert_eq!(lost, 0, "{call_sid}: accepted deliveries are lost");
         let invented = in_record.difference(&sent).count();
@@ -294,6 +312,11 @@ impl Sent {
         }
         history.row.is_some()
     }
+}
+
+fn digests(history: &CallHistory) -> BTreeSet<Digest> {
+    let recorded = history.record.in_order();
+    recorded.iter().map(|one| one.digest.clone()).collect()
 }
 
 /// The event that the ingest makes of a delivery, but for its id and time.

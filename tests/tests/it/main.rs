@@ -13,6 +13,7 @@ mod api_speed;
 mod api_tokens;
 mod bad_input;
 mod budget;
+mod chaos;
 mod commands;
 mod connect;
 mod crash;

@@ -16,7 +16,7 @@ use tokio::net::TcpSocket;
 use trunkline_tests::{Installation, Process, eventually};
 use uuid::Uuid;
 
-use crate::crash::seeded;
+use crate::crash::{no_alert_is_left_behind, seeded};
 use crate::load::{Load, Sent, import_people};
 use crate::pusher_peer::{self, Mood, Peer};
 
@@ -33,8 +33,7 @@ async fn twenty_thousand_webhooks_in_random_order_become_exactly_the_rows_of_the
 
     let sent = site.load(&mut rng, DELIVERIES).finish().await;
     assert_eq!(sent.counts(), (DELIVERIES, 0), "no process was away");
-    site.work_off(workers).await;
-    let rows = site.check(&sent, &pusher).await;
+    let rows = site.finish(&sent, &pusher, workers).await;
     assert_eq!(rows, CALLS as u64, "every call was over in the end");
     for ingest in ingests {
         ingest.kill().await;
@@ -69,8 +68,7 @@ async fn two_of_each_killed_at_random_lose_and_double_nothing() {
         }
     }
     let sent = load.finish().await;
-    site.work_off(workers).await;
-    let rows = site.check(&sent, &pusher).await;
+    let rows = site.finish(&sent, &pusher, workers).await;
 
     let (accepted, unanswered) = sent.counts();
     println!("{accepted} deliveries accepted, {unanswered} not answered, {rows} rows");
@@ -110,9 +108,8 @@ async fn an_outage_of_database_and_pusher_longer_than_all_retries_costs_nothing(
 
     let _database = Proxy::listen(address, Database::address(), None).await;
     let pusher = Peer::serve(socket.listen(128).unwrap().into_std().unwrap(), Mood::Fine);
-    site.work_off(workers).await;
     assert_eq!(sent.counts(), (deliveries, 0), "the ingests need no database");
-    assert_eq!(site.check(&sent, &pusher).await, 200);
+    assert_eq!(site.finish(&sent, &pusher, workers).await, 200);
     for ingest in ingests {
         ingest.kill().await;
     }
@@ -145,15 +142,8 @@ async fn an_outage_of_the_broker_costs_no_call() {
     assert_eq!(sent.counts(), (deliveries, 0), "the ingests need no broker");
 
     let _broker = Proxy::listen(broker_address, site.broker.address(), None).await;
-    for office in &site.offices {
-        let emptied = eventually(|| async {
-            let list = office.run(&["spool", "list"]).await.out;
-            list.contains(": 0 messages, ").then_some(())
-        });
-        assert!(emptied.await.is_some(), "{}", office.logs());
-    }
-    site.work_off(workers).await;
-    assert_eq!(site.check(&sent, &pusher).await, 200);
+    site.spools_are_emptied().await;
+    assert_eq!(site.finish(&sent, &pusher, workers).await, 200);
     for ingest in ingests {
         ingest.kill().await;
     }
@@ -178,20 +168,25 @@ async fn a_command_ends_well_while_connections_are_still_being_opened() {
 }
 
 /// Two writers; and one notifier, with which the alerts of a call keep their order.
-const WORKERS: [&str; 3] = ["call-writer", "call-writer", "notifier"];
+pub(crate) const WORKERS: [&str; 3] = ["call-writer", "call-writer", "notifier"];
 
 /// What processes share: a broker, a database with the CRM's people in it, and the account that calls.
-struct Site {
+pub(crate) struct Site {
     /// Each ingest has a folder and an address of its own.
-    offices: [Installation; 2],
+    pub(crate) offices: [Installation; 2],
     account: Arc<SimulatedAccount>,
-    broker: Vhost,
+    pub(crate) broker: Vhost,
     database: Database,
     began: DateTime<Utc>,
 }
 
 impl Site {
-    async fn new(rng: &mut Rng, calls: usize, database_address: &str, pusher_address: &str) -> Self {
+    pub(crate) async fn new(
+        rng: &mut Rng,
+        calls: usize,
+        database_address: &str,
+        pusher_address: &str,
+    ) -> Self {
         let began = Utc::now();
         let account = SimulatedAccount::generate(rng.u64(..), calls, began);
         let (broker, database) = (Vhost::new(), Database::empty());
@@ -212,7 +207,7 @@ impl Site {
         }
     }
 
-    async fn start_ingests(&self) -> Vec<Process> {
+    pub(crate) async fn start_ingests(&self) -> Vec<Process> {
         let [one, other] = &self.offices;
         vec![
             one.start("webhook-ingest").await,
@@ -220,61 +215,88 @@ impl Site {
         ]
     }
 
-    fn spawn(&self, service: &'static str) -> Worker {
+    pub(crate) fn spawn(&self, service: &'static str) -> Worker {
         Worker {
             service,
             process: self.offices[0].spawn(service),
         }
     }
 
-    fn load(&self, rng: &mut Rng, deliveries: usize) -> Load {
+    pub(crate) fn load(&self, rng: &mut Rng, deliveries: usize) -> Load {
         let [one, other] = &self.offices;
         Load::shuffled(rng, &[one, other], &self.account, deliveries)
     }
 
-    /// Lets the workers finish and end in order. What the broker had sent one of them ahead goes back to its queue then:
-    /// that is for the next one.
-    async fn work_off(&self, mut workers: Vec<Worker>) {
-        let url = self.broker.url().parse().unwrap();
-        let queue = Queue::connect(&url, QueueOptions::default()).await.unwrap();
-        let waiting = || async {
-            let depths = queue.depths().await.unwrap();
-            depths.iter().map(|(_, messages)| messages).sum::<u64>()
-        };
-        loop {
-            let worked_off = eventually(|| async { (waiting().await == 0).then_some(()) });
-            assert!(
-                worked_off.await.is_some(),
-                "{} messages are left",
-                waiting().await
-            );
-            let mut ended = Vec::new();
-            for Worker { service, process } in workers {
-                let status = process.terminate().await;
-                assert!(
-                    status.success(),
-                    "{service}: {status}\n{}",
-                    self.offices[0].logs()
-                );
-                ended.push(service);
-            }
-            if waiting().await == 0 {
-                return;
-            }
-            workers = ended.into_iter().map(|service| self.spawn(service)).collect();
+    /// Waits until everything that the ingests kept while the broker was away is at the broker.
+    pub(crate) async fn spools_are_emptied(&self) {
+        for office in &self.offices {
+            let emptied = eventually(|| async {
+                let list = office.run(&["spool", "list"]).await.out;
+                let is_empty = list.lines().all(|spool| spool.contains(": 0 messages, "));
+                is_empty.then_some(())
+            });
+            assert!(emptied.await.is_some(), "{}", office.logs());
         }
     }
 
-    /// Compares database and screens with what was sent, and gives the number of rows.
-    async fn check(&self, sent: &Sent, pusher: &Peer) -> u64 {
+    /// Waits until all that was accepted is in the database and on the screens, lets the workers end in order, and
+    /// compares. Gives the number of rows.
+    pub(crate) async fn finish(&self, sent: &Sent, pusher: &Peer, workers: Vec<Worker>) -> u64 {
+        let url = self.broker.url().parse().unwrap();
+        let queue = Queue::connect(&url, QueueOptions::default()).await.unwrap();
+        let worked_off = eventually(|| async {
+            let depths = queue.depths().await.unwrap();
+            depths.iter().all(|(_, messages)| *messages == 0).then_some(())
+        });
+        assert!(
+            worked_off.await.is_some(),
+            "messages are left\n{}",
+            self.offices[0].logs()
+        );
+        // What was sent to a worker ahead counts nowhere, so all of it must be looked for.
         let url: DatabaseUrl = self.database.url().parse().unwrap();
         let store = Store::connect(&url).await.unwrap();
-        let rows = sent.check(&store).await;
+        let stored = eventually(|| async { sent.is_stored(&store).await.then_some(()) });
+        assert!(
+            stored.await.is_some(),
+            "accepted deliveries are lost\n{}",
+            self.offices[0].logs()
+        );
+        assert!(
+            no_alert_is_left_behind(&store).await,
+            "{}",
+            self.offices[0].logs()
+        );
+        let (notifiers, writers): (Vec<_>, Vec<_>) = workers
+            .into_iter()
+            .partition(|worker| worker.service == "notifier");
+        self.end(writers).await;
+        let shown = eventually(|| async { self.is_shown(&store, pusher).await.then_some(()) });
+        assert!(
+            shown.await.is_some(),
+            "alerts were never shown\n{}",
+            self.offices[0].logs()
+        );
+        self.end(notifiers).await;
+        sent.check(&store).await
+    }
 
+    /// Ends workers in order.
+    async fn end(&self, workers: Vec<Worker>) {
+        for Worker { service, process } in workers {
+            let status = process.terminate().await;
+            assert!(
+                status.success(),
+                "{service}: {status}\n{}",
+                self.offices[0].logs()
+            );
+        }
+    }
+
+    /// Whether every alert that may interrupt is at the Pusher peer. A ring is no news after a minute, and is not shown
+    /// then.
+    async fn is_shown(&self, store: &Store, pusher: &Peer) -> bool {
         let raised = store.alerts_since(self.began, 1_000_000).await.unwrap();
-        let left = store.unpublished_alerts(Utc::now(), 10).await.unwrap();
-        assert_eq!(left, [], "alerts are not on their way");
-        // A ring is no news after a minute, and is not shown then.
         let rings = [
             AlertKind::IncomingCall,
             AlertKind::CallRouted,
@@ -291,19 +313,15 @@ impl Site {
             .map(|event| event.data["id"].as_str().unwrap().parse().unwrap())
             .collect();
         let all: BTreeSet<Uuid> = raised.iter().map(|raised| raised.outgoing.alert.id).collect();
-        assert!(
-            !told.is_empty() && told.is_subset(&received),
-            "alerts were never shown"
-        );
         assert!(received.is_subset(&all), "alerts that nobody raised");
-        rows
+        !told.is_empty() && told.is_subset(&received)
     }
 }
 
 /// A process that consumes.
-struct Worker {
-    service: &'static str,
-    process: Process,
+pub(crate) struct Worker {
+    pub(crate) service: &'static str,
+    pub(crate) process: Process,
 }
 
 impl Worker {

@@ -87,6 +87,7 @@ pub(super) fn lock(path: &Path, queue: QueueName) -> Result<File, QueueError> {
 /// Takes a lock that lasts as long as the returned file is open; `None` when another has it. What is missing of its
 /// folder is made.
 pub(crate) fn own(lock_path: &Path) -> io::Result<Option<File>> {
+    let lock_path = std::path::absolute(lock_path)?;
     if let Some(folder) = lock_path.parent() {
         create_folder(folder)?;
     }

@@ -1,0 +1,249 @@
+//! Things fail while webhooks come in, over and over, in an order that a printed seed gives again. Afterwards the
+//! database is compared with what was answered 2xx: nothing is lost, doubled or wrong.
+//!
+//! `CHAOS_DELIVERIES` makes it longer; `./test --chaos` does.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Instant;
+
+use fastrand::Rng;
+use test_servers::{Database, Proxy};
+use trunkline_tests::Process;
+
+use crate::crash::seeded;
+use crate::load::Sent;
+use crate::pusher_peer::{Mood, Peer};
+use crate::scaled::{Site, WORKERS, Worker};
+
+/// How many are sent unless the environment says otherwise, and how many while something is broken.
+const DELIVERIES: usize = 600;
+const SHARE: usize = 60;
+
+const SIGTERM: i32 = 15;
+
+/// What can be broken.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// `kill -9`.
+    IngestKilled,
+    WorkerKilled,
+    /// SIGTERM, as in a rolling update.
+    IngestRestarted,
+    WorkerRestarted,
+    /// Connections are cut once.
+    BrokerCut,
+    DatabaseCut,
+    /// Connections stay, and nothing comes back on them.
+    BrokerMute,
+    DatabaseMute,
+    /// Nobody listens.
+    BrokerAway,
+    DatabaseAway,
+    /// It answers 500.
+    PusherBroken,
+}
+
+use Fault::{
+    BrokerAway, BrokerCut, BrokerMute, DatabaseAway, DatabaseCut, DatabaseMute, IngestKilled,
+    IngestRestarted, PusherBroken, WorkerKilled, WorkerRestarted,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_killed() {
+    survive(&[IngestKilled, WorkerKilled]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_restarted_one_after_the_other() {
+    survive(&[IngestRestarted, WorkerRestarted]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_broker_is_cut_off_mute_and_away() {
+    survive(&[BrokerCut, BrokerMute, BrokerAway]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_cut_off_mute_and_away() {
+    survive(&[DatabaseCut, DatabaseMute, DatabaseAway]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_fails_at_once() {
+    let all = [
+        IngestKilled,
+        WorkerKilled,
+        IngestRestarted,
+        WorkerRestarted,
+        BrokerCut,
+        BrokerMute,
+        BrokerAway,
+        DatabaseCut,
+        DatabaseMute,
+        DatabaseAway,
+        PusherBroken,
+    ];
+    survive(&all).await;
+}
+
+/// Sends the load and breaks something of `faults` at every share of it, two things at a time.
+async fn survive(faults: &[Fault]) {
+    let mut rng = seeded();
+    let deliveries = std::env::var("CHAOS_DELIVERIES");
+    let deliveries = deliveries.map_or(DELIVERIES, |number| number.parse().unwrap());
+    let mut scene = Scene::new(&mut rng, deliveries).await;
+    let mut load = scene.site.load(&mut rng, deliveries);
+    let mut before = None;
+    for _ in 0..deliveries / SHARE {
+        let fault = *rng.choice(faults).unwrap();
+        scene.break_down(fault, &mut rng).await;
+        load.release(SHARE);
+        load.accepts(SHARE / 2).await;
+        if let Some(fault) = before.replace(fault) {
+            scene.mend(fault).await;
+        }
+    }
+    if let Some(fault) = before {
+        scene.mend(fault).await;
+    }
+    let sent = load.finish().await;
+    let began = Instant::now();
+    scene.check(sent, began).await;
+}
+
+/// An installation that can be broken.
+struct Scene {
+    site: Site,
+    ingests: Vec<Process>,
+    workers: Vec<Worker>,
+    pusher: Peer,
+    broker: Outside,
+    database: Outside,
+}
+
+/// A server behind a proxy; `None`: away.
+struct Outside {
+    server: String,
+    address: std::net::SocketAddr,
+    proxy: Option<Proxy>,
+}
+
+impl Outside {
+    async fn new(server: String) -> Self {
+        let proxy = Proxy::to(server.clone()).await;
+        Self {
+            server,
+            address: proxy.address,
+            proxy: Some(proxy),
+        }
+    }
+
+    fn cut(&self) {
+        if let Some(proxy) = &self.proxy {
+            proxy.cut();
+        }
+    }
+
+    fn mute(&self) {
+        if let Some(proxy) = &self.proxy {
+            proxy.freeze(true);
+        }
+    }
+
+    fn go_away(&mut self) {
+        self.proxy = None;
+    }
+
+    async fn come_back(&mut self) {
+        match &self.proxy {
+            Some(proxy) => proxy.freeze(false),
+            None => self.proxy = Some(Proxy::listen(self.address, self.server.clone(), None).await),
+        }
+    }
+}
+
+impl Scene {
+    async fn new(rng: &mut Rng, deliveries: usize) -> Self {
+        let (pusher, pusher_address) = Peer::start(Mood::Fine);
+        let database = Outside::new(Database::address()).await;
+        // Each call has four deliveries at most.
+        let calls = deliveries / 4;
+        let mut site = Site::new(rng, calls, &database.address.to_string(), &pusher_address).await;
+        let broker = Outside::new(site.broker.address()).await;
+        let url = site.broker.url_by(broker.address);
+        site.offices = site.offices.map(|office| office.with("QUEUE_URL", &url));
+        Self {
+            ingests: site.start_ingests().await,
+            workers: WORKERS.map(|service| site.spawn(service)).into(),
+            site,
+            pusher,
+            broker,
+            database,
+        }
+    }
+
+    async fn break_down(&mut self, fault: Fault, rng: &mut Rng) {
+        match fault {
+            IngestKilled | IngestRestarted => {
+                let place = rng.usize(0..self.ingests.len());
+                let ingest = self.ingests.remove(place);
+                end(ingest, matches!(fault, IngestKilled)).await;
+                let again = self.site.offices[place].spawn("webhook-ingest");
+                self.ingests.insert(place, again);
+            }
+            WorkerKilled | WorkerRestarted => {
+                let place = rng.usize(0..self.workers.len());
+                let Worker { service, process } = self.workers.remove(place);
+                end(process, matches!(fault, WorkerKilled)).await;
+                self.workers.push(self.site.spawn(service));
+            }
+            BrokerCut => self.broker.cut(),
+            DatabaseCut => self.database.cut(),
+            BrokerMute => self.broker.mute(),
+            DatabaseMute => self.database.mute(),
+            BrokerAway => self.broker.go_away(),
+            DatabaseAway => self.database.go_away(),
+            PusherBroken => self.pusher.becomes(Mood::Broken),
+        }
+    }
+
+    async fn mend(&mut self, fault: Fault) {
+        match fault {
+            BrokerMute | BrokerAway => self.broker.come_back().await,
+            DatabaseMute | DatabaseAway => self.database.come_back().await,
+            PusherBroken => self.pusher.becomes(Mood::Fine),
+            _ => {}
+        }
+    }
+
+    async fn check(mut self, sent: Sent, began: Instant) {
+        self.broker.come_back().await;
+        self.database.come_back().await;
+        self.pusher.becomes(Mood::Fine);
+        self.site.spools_are_emptied().await;
+        let rows = self.site.finish(&sent, &self.pusher, self.workers).await;
+        let recovered = began.elapsed();
+        let (accepted, unanswered) = sent.counts();
+        println!(
+            "{accepted} deliveries accepted, {unanswered} not answered, {rows} rows; lost, doubled, wrong: 0; \
+             all checked {:.1} s after the last fault",
+            recovered.as_secs_f64()
+        );
+        assert!(accepted > (accepted + unanswered) / 2, "that was no load");
+        for ingest in self.ingests {
+            ingest.kill().await;
+        }
+    }
+}
+
+/// One that is asked to end while it is starting may die of the signal: it holds nothing yet.
+async fn end(process: Process, at_once: bool) {
+    if at_once {
+        process.kill().await;
+    } else {
+        let log = process.log_file().to_owned();
+        let status = process.terminate().await;
+        let ended_well = status.success() || status.signal() == Some(SIGTERM);
+        assert!(ended_well, "{status}: {}", std::fs::read_to_string(log).unwrap());
+    }
+}
