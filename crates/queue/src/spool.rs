@@ -35,6 +35,8 @@ const PAUSES: Pauses = Pauses {
     first: Duration::from_millis(100),
     longest: Duration::from_secs(2),
 };
+/// How long broker and disk may take to answer whether they are well. Whoever asks does not wait for long.
+const ANSWERING: Duration = Duration::from_secs(1);
 /// How often to look for spools whose owner is gone.
 const LOOK_FOR_ORPHANS: Duration = Duration::from_secs(30);
 
@@ -279,8 +281,12 @@ impl Shared {
     }
 
     async fn readiness(&self) -> Result<Readiness, QueueError> {
-        let broker = self.broker.depths().await;
-        let spool = self.slot.probe().await;
+        let (broker, spool) = tokio::join!(
+            timeout(ANSWERING, self.broker.depths()),
+            timeout(ANSWERING, self.slot.probe()),
+        );
+        let broker = broker.unwrap_or_else(|overdue| Err(QueueError::unavailable(overdue)));
+        let spool = spool.unwrap_or_else(|overdue| Err(QueueError::unavailable(overdue)));
         let Size { messages, bytes } = self.slot.size();
         match (broker, spool) {
             (Ok(_), Ok(())) if *self.trust.borrow() == Trust::Full => Ok(Readiness::Ready),

@@ -15,6 +15,7 @@ use callrail::client::{
 use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
 use chrono::Utc;
 use importer::{Importer, Reconcile};
+use listenfd::ListenFd;
 use notifier::{Notifier, Payload};
 use pusher::{Pusher, PusherUrl};
 use queue::{Pauses, Queue, QueueOptions, QueueUrl, SpoolOptions};
@@ -314,14 +315,37 @@ pub(crate) fn reconcile(settings: &Settings) -> Result<Option<Reconcile>, Settin
     Ok(is_on.then_some(Reconcile { company }))
 }
 
-/// Listens at once, so that an address that is taken stops the process before it takes anything on.
-pub(crate) fn listen(name: &'static str, address: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}: set {name} to another address"))?;
-    listener
-        .set_nonblocking(true)
-        .context("cannot set up the listener")?;
-    Ok(listener)
+/// The sockets of a process. Those that systemd holds for it (`LISTEN_FDS`) come first, in the order in which they are
+/// asked for: connections wait in them while a process is restarted.
+pub(crate) struct Sockets {
+    held: ListenFd,
+    next: usize,
+}
+
+impl Sockets {
+    pub(crate) fn new() -> Self {
+        Self {
+            held: ListenFd::from_env(),
+            next: 0,
+        }
+    }
+
+    /// Listens at once, so that an address that is taken stops the process before it takes anything on.
+    pub(crate) fn listen(&mut self, name: &'static str, address: &str) -> anyhow::Result<TcpListener> {
+        let held = self.held.take_tcp_listener(self.next);
+        let held =
+            held.with_context(|| format!("socket {} of LISTEN_FDS takes no TCP connections", self.next))?;
+        self.next += 1;
+        let listener = match held {
+            Some(listener) => listener,
+            None => TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address}: set {name} to another address"))?,
+        };
+        listener
+            .set_nonblocking(true)
+            .context("cannot set up the listener")?;
+        Ok(listener)
+    }
 }
 
 struct Preference(MatchPreference);

@@ -85,15 +85,16 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let notifier = runs(Service::Notifier)
         .then(|| parts::notifier(settings))
         .transpose()?;
+    let mut sockets = parts::Sockets::new();
+    let http_address = services.iter().find_map(|service| service.http_address());
+    let http_listener = http_address
+        .map(|address| sockets.listen("HTTP_ADDRESS", settings.text("HTTP_ADDRESS").unwrap_or(address)))
+        .transpose()?;
     let metrics_address = services
         .first()
         .map_or("127.0.0.1:9001", |service| service.metrics_address());
     let metrics_address = settings.text("METRICS_ADDRESS").unwrap_or(metrics_address);
-    let health_listener = parts::listen("METRICS_ADDRESS", metrics_address)?;
-    let http_address = services.iter().find_map(|service| service.http_address());
-    let http_listener = http_address
-        .map(|address| parts::listen("HTTP_ADDRESS", settings.text("HTTP_ADDRESS").unwrap_or(address)))
-        .transpose()?;
+    let health_listener = sockets.listen("METRICS_ADDRESS", metrics_address)?;
 
     // The one process of the standalone shape minds its own database; services that run alone are many, and leave
     // that to `trunkline migrate`.

@@ -27,6 +27,7 @@ mod privacy;
 mod pusher;
 mod pusher_peer;
 mod refusals;
+mod restart;
 mod samples;
 mod scaled;
 mod settings;

@@ -49,6 +49,11 @@ async fn what_came_while_the_broker_was_away_outlives_its_process_and_becomes_a_
 
     let list = succeeds(trunkline.run(&["spool", "list"]).await);
     assert!(list.contains("nobody owns it"), "{list}");
+    let doctor = trunkline.run(&["doctor"]).await.out;
+    assert!(
+        doctor.contains("1 webhooks wait that no running process sends on"),
+        "{doctor}"
+    );
     let drained = trunkline.run(&["spool", "drain"]).await;
     assert_eq!(
         (drained.code, &*drained.out),

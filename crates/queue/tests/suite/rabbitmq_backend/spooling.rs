@@ -14,6 +14,9 @@ use crate::backend::{collect, next_batch, within_deadline};
 use crate::cases::{numbered, numbers};
 use crate::spool::without_broker;
 
+/// Whoever asks `/readyz` waits no longer (`PATIENCE` in `runtime::health`).
+const PATIENCE_OF_A_PROBE: Duration = Duration::from_secs(2);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_any_kind_costs_no_message_and_no_time() {
     let vhost = Vhost::new();
@@ -100,6 +103,14 @@ async fn nobody_waits_for_a_broker_that_says_nothing_but_the_first() {
     assert!(began.elapsed() >= Duration::from_secs(1), "the first one waits");
     assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
     assert_eq!(spools(folder.path()).await.unwrap()[0].messages, 99);
+
+    let began = Instant::now();
+    let readiness = queue.readiness().await.unwrap();
+    assert!(
+        matches!(&readiness, Readiness::Degraded(why) if why.starts_with("webhooks are kept in the spool (99 messages, ")),
+        "{readiness:?}"
+    );
+    assert!(began.elapsed() < PATIENCE_OF_A_PROBE, "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -154,6 +154,35 @@ pub(super) async fn queue(settings: &Settings) -> Line {
     }
 }
 
+/// What webhook-ingest has kept while RabbitMQ was away.
+pub(super) async fn spool(settings: &Settings) -> Line {
+    let Ok(folder) = parts::spool_folder(settings) else {
+        return unread("spool", "DATA_DIR");
+    };
+    let spools = match queue::spools(&folder).await {
+        Ok(spools) => spools,
+        Err(error) => return Line::wrong("spool", told(&error)),
+    };
+    let waiting = |is_owned| {
+        let spools = spools.iter().filter(|spool| spool.is_owned == is_owned);
+        spools.map(|spool| spool.messages).sum::<u64>()
+    };
+    match (waiting(true), waiting(false)) {
+        (0, 0) => Line::ok("spool", "nothing waits in it"),
+        (kept, 0) => Line::ok(
+            "spool",
+            format!("{kept} webhooks wait until RabbitMQ confirms again"),
+        ),
+        (_, left) => Line::wrong(
+            "spool",
+            format!(
+                "{left} webhooks wait that no running process sends on: start webhook-ingest, or run `trunkline spool \
+                 drain`"
+            ),
+        ),
+    }
+}
+
 pub(super) fn folder(settings: &Settings) -> Line {
     let Ok(folder) = parts::data_dir(settings) else {
         return unread("folder", "DATA_DIR");

@@ -39,14 +39,16 @@ pub(crate) async fn run() -> ExitCode {
     let mut lines = installation::settings(&settings, &problems);
     let (database, store) = installation::database(&settings).await;
     lines.push(database);
-    let (queue, pusher, processes, account) = tokio::join!(
+    let (queue, spool, pusher, processes, account) = tokio::join!(
         installation::queue(&settings),
+        installation::spool(&settings),
         installation::pusher(&settings),
         installation::processes(&settings),
         account::check(&settings, store.as_ref()),
     );
     lines.extend([
         queue,
+        spool,
         installation::folder(&settings),
         installation::tokens(&settings),
         pusher,
