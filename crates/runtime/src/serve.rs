@@ -3,7 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, Service};
+use actix_web::http::ConnectionType;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// not send a webhook again: so longer than the proxies that stand before us keep theirs (up to 600 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(620);
 
+/// How long a connection may be on its way to the thread that serves it.
+const HANDING_OVER: Duration = Duration::from_millis(100);
+
 /// Runs a server that was built with `disable_signals` until `shutdown`; then it takes no more connections and
 /// finishes the requests under way within its own `shutdown_timeout`.
 pub async fn serve(server: Server, shutdown: CancellationToken) -> std::io::Result<()> {
     let handle = server.handle();
     let stop = tokio::spawn(async move {
         shutdown.cancelled().await;
+        // A stopping server drops the connections that it has taken and not begun to serve: first it takes no more.
+        handle.pause().await;
+        tokio::time::sleep(HANDING_OVER).await;
         handle.stop(true).await;
     });
     let result = server.await;
@@ -29,15 +36,29 @@ pub async fn serve(server: Server, shutdown: CancellationToken) -> std::io::Resu
 }
 
 /// Serves the endpoints of one service, or of several, on one port until `shutdown`. What is at no endpoint is
-/// answered 404, as all errors are: `{"status":"error","code":"…","message":"…"}`.
+/// answered 404, as all errors are: `{"status":"error","code":"…","message":"…"}`. After `shutdown` each answer closes
+/// its connection, so that the next request finds another process.
 pub async fn serve_http(
     listener: TcpListener,
     routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener has no address")?;
+    let stopping = shutdown.clone();
     let server = HttpServer::new(move || {
+        let stopping = stopping.clone();
         App::new()
+            .wrap_fn(move |request, service| {
+                let (answer, stopping) = (service.call(request), stopping.clone());
+                async move {
+                    let mut answer = answer.await?;
+                    if stopping.is_cancelled() {
+                        let head = answer.response_mut().head_mut();
+                        head.set_connection_type(ConnectionType::Close);
+                    }
+                    Ok(answer)
+                }
+            })
             .configure(routes.clone())
             .default_service(web::to(not_found))
     })

@@ -7,7 +7,7 @@ use callrail_simulator::SimulatedAccount;
 use chrono::Utc;
 use fastrand::Rng;
 use store::Store;
-use trunkline_tests::{Installation, Process, eventually};
+use trunkline_tests::{Installation, eventually};
 
 use crate::load::{Load, import_people};
 

@@ -14,9 +14,22 @@ const RESTARTS: usize = 3;
 const CALL: &str = "CAL01a1fa577dac70f6b1ca1ddba8db3bcf";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_behind_a_socket_of_systemd_refuses_nobody() {
+async fn a_restart_behind_a_socket_of_systemd_refuses_nobody_who_connects() {
+    // A connection for each webhook, as CallRail has.
+    refuses_nobody(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_behind_a_socket_of_systemd_refuses_nobody_who_is_connected() {
+    // Connections are kept, as proxies do.
+    refuses_nobody(1).await;
+}
+
+async fn refuses_nobody(connections_kept: usize) {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let trunkline = Installation::new().with("METRICS_ADDRESS", "127.0.0.1:0");
+    let client = Client::builder().pool_max_idle_per_host(connections_kept);
+    let client = client.no_proxy().timeout(PATIENCE).build().unwrap();
     let url = format!(
         "http://{}/api/webhooks/callrail/post-call",
         socket.local_addr().unwrap()
@@ -24,9 +37,6 @@ async fn a_restart_behind_a_socket_of_systemd_refuses_nobody() {
     let (accepted, mut watched) = watch::channel(0);
     let mut process = start(&trunkline, &socket);
     let posting = tokio::spawn(async move {
-        // A connection for each, as CallRail has.
-        let client = Client::builder().no_proxy().pool_max_idle_per_host(0);
-        let client = client.timeout(PATIENCE).build().unwrap();
         let call = sample("post_call_answered.json");
         while !accepted.is_closed() {
             let request = client.post(&url).header("signature", &call.signature);
