@@ -165,7 +165,7 @@ impl SimulatedApi {
         self.shared.state().begin_day();
     }
 
-    /// Makes the next requests fail. Page faults wait for the next pages of calls.
+    /// Makes the next requests fail. Faults of pages and of recordings wait for the next of these.
     pub fn fail_next(&self, requests: u32, fault: Fault) {
         self.shared.state().fault = Some((fault, Some(requests)));
     }

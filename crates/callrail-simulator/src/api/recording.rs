@@ -2,10 +2,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
+use actix_web::web::Bytes;
 use serde_json::{Value, json};
 
 use super::Shared;
 use super::answer::{Parameters, Refusal};
+use super::fault::{Fault, cut};
 
 /// Samples a second, of one byte each.
 const RATE: u32 = 8_000;
@@ -42,6 +44,7 @@ pub(super) fn file(
     call_sid: &str,
     parameters: &Parameters,
     range: Option<&str>,
+    fault: Option<&Fault>,
 ) -> Result<HttpResponse, Refusal> {
     checked_key(shared, call_sid, parameters)?;
     let (seconds, _) = recording(shared, call_sid)?;
@@ -51,6 +54,10 @@ pub(super) fn file(
     response
         .content_type("audio/wav")
         .insert_header((header::ACCEPT_RANGES, "bytes"));
+    if fault == Some(&Fault::CutRecording) {
+        let half = Bytes::copy_from_slice(&sound[..length / 2]);
+        return Ok(response.body(cut(half, length as u64)));
+    }
     let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else {
         return Ok(response.body(sound));
     };

@@ -173,7 +173,7 @@ fn answer(
         Route::RecordingFile(call) => {
             let range = request.headers().get(header::RANGE);
             let range = range.and_then(|range| range.to_str().ok());
-            return recording::file(shared, call, &parameters, range);
+            return recording::file(shared, call, &parameters, range, fault);
         }
         Route::Integrations => shared.state().integrations.list(&parameters)?,
         Route::CreateIntegration => {

@@ -177,7 +177,7 @@ impl State {
     /// The fault that this request meets, if any.
     pub(super) fn take_fault(&mut self, kind: RequestKind) -> Option<Fault> {
         let (fault, left) = self.fault.as_mut()?;
-        if fault.is_of_pages() && kind != RequestKind::Calls {
+        if !fault.is_met_by(kind) {
             return None;
         }
         let fault = fault.clone();
