@@ -15,6 +15,7 @@ mod error;
 mod integrations;
 mod listing;
 mod recording;
+mod recording_file;
 mod transport;
 
 use std::fmt;
@@ -31,6 +32,7 @@ pub use error::{ApiError, Outage, Said};
 pub use integrations::{Integration, IntegrationTrigger};
 pub use listing::{Account, Company, MAX_PER_PAGE, Tracker};
 pub use recording::RecordingLink;
+pub use recording_file::{RecordingError, RecordingFile, RecordingFiles};
 pub use transport::Retries;
 
 use crate::ids::AccountId;
@@ -128,6 +130,8 @@ impl Client {
             .redirect(redirect::Policy::none())
             // Every request must pass the budget, so that nobody else may repeat one.
             .retry(retry::never())
+            // One connection shared by all, as HTTP/2 has it, would take them all along when it hangs.
+            .http1_only()
             .build()?;
         Ok(Self {
             shared: Arc::new(Shared {

@@ -21,9 +21,10 @@ const MAX_ANSWER_BYTES: usize = 4_096;
 /// How much of a refusal goes into the error, in characters.
 const MAX_BODY_START: usize = 200;
 
-/// An HTTP client fit for [`Pusher::new`]: it follows no redirect. The caller may set more, and builds it.
+/// An HTTP client fit for [`Pusher::new`]: it follows no redirect, and no alert shares a connection with others that
+/// may hang. The caller may set more, and builds it.
 pub fn http_client() -> ClientBuilder {
-    Client::builder().redirect(redirect::Policy::none())
+    Client::builder().redirect(redirect::Policy::none()).http1_only()
 }
 
 /// An app at a Pusher server, to publish to. Cheap to clone; clones share connections.

@@ -145,6 +145,24 @@ pub const KEYS: &[Key] = &[
         "Hosts (HOST or HOST:PORT) that recordings may come from beside CallRail's own; comma-separated.",
     ),
     key(
+        "RECORDINGS_ARCHIVE",
+        "",
+        "Where recordings are kept beyond CallRail's time: file://PATH, or s3://BUCKET/PREFIX. Without it they are not.",
+    ),
+    key(
+        "AWS_ACCESS_KEY_ID",
+        "",
+        "The key for s3://; other variables in Amazon's names, such as those of a role, are read from the environment.",
+    ),
+    key("AWS_SECRET_ACCESS_KEY", "", "The secret of that key."),
+    key("AWS_SESSION_TOKEN", "", "What goes with a temporary key."),
+    key("AWS_REGION", "us-east-1", "Where the bucket is."),
+    key(
+        "AWS_ENDPOINT",
+        "",
+        "Another server than Amazon's that speaks S3: https://minio.example.com.",
+    ),
+    key(
         "TICKET_SECRET",
         "",
         "What tickets for recordings are signed with, when several processes check tokens by JWT_PUBLIC_KEY.",

@@ -1,5 +1,6 @@
 //! The interactions database: the record of every call, the row a CRM reads of it, the mirror of the CRM's people,
-//! the alerts and the dead letters, the import runs, and the count of what CallRail's API was asked.
+//! the alerts and the dead letters, the import runs, the recordings in the archive, and the count of what CallRail's
+//! API was asked.
 //!
 //! [`Store`] is one small interface. Behind it every database is spoken to in its own language; one test suite
 //! (`tests/it/suite`) holds them together. What the columns mean: `docs/database.md`.
@@ -14,6 +15,7 @@ mod error;
 mod import;
 mod postgres;
 mod reconcile;
+mod recording;
 mod requests;
 mod rows;
 mod schema;
@@ -40,6 +42,7 @@ pub use import::{
     ImportedPage, NewImport,
 };
 pub use reconcile::{KnownCall, Pass, PassMade};
+pub use recording::{ArchivedRecording, RecordingOutcome, RecordingTaken};
 pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
 pub use search::{InteractionFilter, InteractionPosition, MatchState, NumberFilter, StoredInteraction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
@@ -514,6 +517,65 @@ impl Store {
     /// Notes in which state the reconciler saw the integration that sends the webhooks.
     pub async fn note_integration(&self, seen: IntegrationSeen) -> Result<(), StoreError> {
         on!(self, database => database.note_integration(seen))
+    }
+
+    /// Puts calls with a recording whose rows were written at `since` or later among those whose recording is to be
+    /// fetched, unless they were there before. At most `limit` of them: from when on to go on with the others is
+    /// returned then. Calls that are hidden have no recording to be had.
+    pub async fn want_recordings(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        on!(self, database => database.want_recordings(since, limit, now))
+    }
+
+    /// Takes the next recording that is to be fetched: those of the last day first, then the oldest, which CallRail
+    /// forgets next. For as long as `time` from `now` nobody else gets it. `holder` is a name of one's own.
+    pub async fn take_recording(
+        &self,
+        holder: Uuid,
+        now: DateTime<Utc>,
+        time: TimeDelta,
+    ) -> Result<Option<RecordingTaken>, StoreError> {
+        on!(self, database => database.take_recording(holder, now, time))
+    }
+
+    /// Notes how the work on a recording ended. Returns whether it was still the holder's: if not, nothing is noted.
+    pub async fn settle_recording(
+        &self,
+        taken: RecordingTaken,
+        holder: Uuid,
+        outcome: RecordingOutcome,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        on!(self, database => database.settle_recording(taken, holder, outcome, now))
+    }
+
+    /// Where a call's recording is in the archive; `None` if it is not there.
+    pub async fn archived_recording(
+        &self,
+        call_sid: &CallId,
+    ) -> Result<Option<ArchivedRecording>, StoreError> {
+        on!(self, database => database.archived_recording(call_sid.clone()))
+    }
+
+    /// Whether a call's recording waits, is in the archive, or is gone.
+    pub async fn knows_recording(&self, call_sid: &CallId) -> Result<bool, StoreError> {
+        on!(self, database => database.knows_recording(call_sid.clone()))
+    }
+
+    /// Forgets a call's recording, which is taken out of the archive before. Whoever is just fetching it learns that it
+    /// is not his any more. It is fetched again if the call's row names a recording and is written once more. Returns
+    /// whether it was known.
+    pub async fn forget_recording(&self, call_sid: &CallId) -> Result<bool, StoreError> {
+        on!(self, database => database.forget_recording(call_sid.clone()))
+    }
+
+    /// How many recordings are still to be fetched.
+    pub async fn recordings_waiting(&self) -> Result<u64, StoreError> {
+        on!(self, database => database.recordings_waiting())
     }
 
     /// Asks whether CallRail's API may be asked something, and counts that if it may. All processes on this database

@@ -20,6 +20,9 @@ const REPORT_COUNTS_FOR: TimeDelta = HOUR;
 /// How many requests of [`RequestClass::Recording`] there may be in a minute.
 const RECORDINGS_A_MINUTE: u32 = 60;
 
+/// How many of these may be for [`RequestClass::Archive`]: the others are for people.
+const ARCHIVED_A_MINUTE: u32 = 45;
+
 /// How much of a day, in per cent, the requests of [`RequestClass::Repair`] may be.
 const REPAIR_OF_A_DAY: u32 = 30;
 
@@ -36,22 +39,26 @@ pub enum RequestClass {
     /// Somebody wants to listen. Counts like [`RequestClass::Interactive`], and has 60 a minute: a player that seeks
     /// must not take what the others need.
     Recording,
+    /// Recordings to be kept, which can wait: 50 % of each window. In the minute they count as
+    /// [`RequestClass::Recording`], and may be 45 of its 60.
+    Archive,
 }
 
 impl RequestClass {
-    /// The name in the database.
+    /// The name in the database, under which requests of the class are counted.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Backfill => "backfill",
             Self::Repair => "repair",
             Self::Interactive => "interactive",
-            Self::Recording => "recording",
+            Self::Recording | Self::Archive => "recording",
         }
     }
 
     /// Of each window, in per cent.
     fn share(self) -> u32 {
         match self {
+            Self::Archive => 50,
             Self::Backfill => 60,
             Self::Repair => 80,
             Self::Interactive | Self::Recording => 95,
@@ -225,12 +232,19 @@ fn limits_of(class: RequestClass, limits: &RequestLimits, report: Option<&Report
             most: part(limits.per_day, REPAIR_OF_A_DAY),
             most_reported: part(limits.per_day.min(day_allowed), REPAIR_OF_A_DAY),
         }),
-        RequestClass::Recording => all.push(Limit {
-            window: MINUTE,
-            of: Some(class),
-            most: RECORDINGS_A_MINUTE,
-            most_reported: RECORDINGS_A_MINUTE,
-        }),
+        RequestClass::Recording | RequestClass::Archive => {
+            let most = if class == RequestClass::Archive {
+                ARCHIVED_A_MINUTE
+            } else {
+                RECORDINGS_A_MINUTE
+            };
+            all.push(Limit {
+                window: MINUTE,
+                of: Some(class),
+                most,
+                most_reported: most,
+            });
+        }
         RequestClass::Backfill | RequestClass::Interactive => {}
     }
     all

@@ -4,6 +4,7 @@ mod alert;
 mod dead_letter;
 mod import;
 mod reconcile;
+mod recording;
 mod requests;
 mod webhook_health;
 
@@ -24,6 +25,7 @@ pub(crate) use alert::AlertRow;
 pub(crate) use dead_letter::DeadLetterRow;
 pub(crate) use import::{CountsRow, ImportRow};
 pub(crate) use reconcile::KnownRow;
+pub(crate) use recording::{ArchivedRow, OutcomeRow, TakenRow, WantedRow};
 pub(crate) use requests::{RequestRow, UsageRow};
 pub(crate) use webhook_health::WebhookHealthRow;
 

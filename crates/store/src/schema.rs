@@ -215,6 +215,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use crate::columns::{SqlId, SqlTime};
+
+    recordings (call_sid) {
+        call_sid -> Text,
+        state -> Text,
+        call_began_at -> SqlTime,
+        due_at -> SqlTime,
+        holder -> Nullable<SqlId>,
+        attempts -> BigInt,
+        missing_since -> Nullable<SqlTime>,
+        reason -> Nullable<Text>,
+        object_key -> Nullable<Text>,
+        content_type -> Nullable<Text>,
+        length_bytes -> Nullable<BigInt>,
+        sha256 -> Nullable<Text>,
+        stored_at -> Nullable<SqlTime>,
+    }
+}
+
+diesel::table! {
     account_numbers (e164) {
         e164 -> Text,
     }

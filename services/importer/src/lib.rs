@@ -6,8 +6,10 @@
 //! may run: a run is leased by one of them.
 //!
 //! What people want and what the reconciler looks for is worked on side by side: an import of years must not keep a call
-//! that was missed an hour ago. [`reconcile`] makes the latter's runs and says what it does beside reading.
+//! that was missed an hour ago. [`reconcile`] makes the latter's runs and says what it does beside reading. [`archive`]
+//! keeps recordings.
 
+mod archive;
 mod metrics;
 mod page;
 mod reconcile;
@@ -23,6 +25,7 @@ use runtime::CancellationToken;
 use store::{ImportSource, Store};
 use uuid::Uuid;
 
+pub use archive::Recordings;
 pub use metrics::Metrics;
 pub use reconcile::Reconcile;
 
@@ -73,6 +76,8 @@ pub struct Importer {
     pub settings: Settings,
     /// Looks for what webhooks missed; `None`: only what people want is imported.
     pub reconcile: Option<Reconcile>,
+    /// Keeps recordings; `None`: they stay at CallRail.
+    pub recordings: Option<Recordings>,
     /// The current time.
     pub clock: fn() -> DateTime<Utc>,
     /// What is counted.
@@ -88,7 +93,12 @@ impl Importer {
                 self.reconcile(reconcile, &shutdown).await;
             }
         };
-        tokio::join!(self.import(&shutdown), reconciling);
+        let keeping = async {
+            if let Some(recordings) = &self.recordings {
+                self.keep_recordings(recordings, &shutdown).await;
+            }
+        };
+        tokio::join!(self.import(&shutdown), reconciling, keeping);
     }
 
     /// Works on what people want.

@@ -16,6 +16,10 @@ pub struct Metrics {
     vanished: Counter,
     vanishing_stopped: Counter,
     integration_active: Gauge,
+    recordings_archived: Counter,
+    recordings_failed: Counter,
+    recordings_gone: Counter,
+    recordings_waiting: Gauge,
 }
 
 impl Metrics {
@@ -63,6 +67,26 @@ impl Metrics {
             "Whether CallRail sends webhooks of the company: 1 yes, 0 no, -1 not known",
             self.integration_active.clone(),
         );
+        registry.register(
+            "recordings_archived",
+            "Recordings that were fetched into the archive",
+            self.recordings_archived.clone(),
+        );
+        registry.register(
+            "recordings_failed",
+            "Attempts to fetch a recording that came to nothing",
+            self.recordings_failed.clone(),
+        );
+        registry.register(
+            "recordings_gone",
+            "Recordings that CallRail did not have any more",
+            self.recordings_gone.clone(),
+        );
+        registry.register(
+            "recordings_waiting",
+            "Recordings that are still to be fetched into the archive",
+            self.recordings_waiting.clone(),
+        );
     }
 
     pub(crate) fn read_page(&self, calls: usize, unreadable: usize) {
@@ -79,6 +103,23 @@ impl Metrics {
     pub(crate) fn found_silence(&self, silence: Option<TimeDelta>) {
         self.silence
             .set(silence.map_or(0, |silence| silence.num_seconds()));
+    }
+
+    pub(crate) fn archived_recording(&self) {
+        self.recordings_archived.inc();
+    }
+
+    pub(crate) fn failed_recording(&self) {
+        self.recordings_failed.inc();
+    }
+
+    pub(crate) fn lost_recording(&self) {
+        self.recordings_gone.inc();
+    }
+
+    pub(crate) fn recordings_wait(&self, recordings: u64) {
+        self.recordings_waiting
+            .set(i64::try_from(recordings).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn hid(&self, calls: usize) {

@@ -28,11 +28,12 @@ use actix_web::http::header;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::web;
 use anyhow::Context;
-use callrail::client::Client;
+use callrail::client::{Client, RecordingFiles};
 use callrail::{CompanyId, SigningKeys};
 use calls::{MatchRules, Region};
 use pusher::PusherUrl;
 use queue::Queue;
+use recordings::Archive;
 use runtime::{CancellationToken, Condition, Health};
 use store::{RequestLimits, Store};
 
@@ -43,8 +44,8 @@ use ticket::TicketKey;
 pub use advice::advice;
 pub use auth::{InvalidTokenRules, MIN_SECRET_BYTES, READ, TokenRules, TokenSettings, WRITE};
 
-/// How long a server of recordings may take to connect, and between two pieces.
-const RECORDING_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a server behind a webhook address may take to connect, and to go on.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What the service is told.
 #[derive(Clone)]
@@ -65,8 +66,8 @@ pub struct Settings {
     pub rules: MatchRules,
     /// The Pusher app whose private channels users may join.
     pub pusher: Option<PusherUrl>,
-    /// Hosts, as `HOST` or `HOST:PORT`, that recordings may come from beside CallRail's own.
-    pub recording_hosts: Vec<String>,
+    /// Where recordings come from.
+    pub recordings: Recordings,
     /// How many requests to CallRail's API there may be, for the status.
     pub request_limits: RequestLimits,
     /// What tickets for recordings are signed with, when the processes that share it cannot take it from the tokens'
@@ -81,6 +82,15 @@ pub struct CallRail {
     pub interactive: Client,
     /// When somebody wants to listen.
     pub recording: Client,
+}
+
+/// Where recordings come from.
+#[derive(Clone)]
+pub struct Recordings {
+    /// From where CallRail's links lead.
+    pub files: RecordingFiles,
+    /// From here first.
+    pub archive: Option<Archive>,
 }
 
 /// The service, ready to be served.
@@ -98,7 +108,7 @@ pub(crate) struct Api {
     pub(crate) connection: Connection,
     pub(crate) alerts: AlertFeed,
     pub(crate) tickets: TicketKey,
-    /// Fetches recordings and tries webhook addresses. Follows no redirect and knows no key.
+    /// Tries webhook addresses. Follows no redirect and knows no key.
     pub(crate) outside: reqwest::Client,
     pub(crate) shutdown: CancellationToken,
 }
@@ -138,8 +148,9 @@ impl IntegrationApi {
         );
         let outside = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(RECORDING_TIMEOUT)
-            .read_timeout(RECORDING_TIMEOUT)
+            .connect_timeout(PROBE_TIMEOUT)
+            .read_timeout(PROBE_TIMEOUT)
+            .http1_only()
             .build()
             .context("cannot make an HTTP client")?;
         let asks = callrail.as_ref().map(|callrail| callrail.interactive.clone());

@@ -32,7 +32,8 @@ impl StoreBudget {
     /// How long a request may wait; `None`: as long as it takes, since nobody looks on.
     fn patience(&self) -> Option<Duration> {
         match self.class {
-            RequestClass::Interactive | RequestClass::Recording => Some(PATIENCE),
+            // Nobody waits for a recording to be kept, but by then a younger one may be first.
+            RequestClass::Interactive | RequestClass::Recording | RequestClass::Archive => Some(PATIENCE),
             RequestClass::Backfill | RequestClass::Repair => None,
         }
     }

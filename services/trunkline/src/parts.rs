@@ -10,15 +10,16 @@ use std::time::Duration;
 use anyhow::Context;
 use callrail::AccountId;
 use callrail::client::{
-    ApiUrl, Budget, Client, ClientOptions, Credential, InvalidCredential, Retries, Unlimited,
+    ApiUrl, Budget, Client, ClientOptions, Credential, InvalidCredential, RecordingFiles, Retries, Unlimited,
 };
 use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
 use chrono::Utc;
-use importer::{Importer, Reconcile};
+use importer::{Importer, Reconcile, Recordings};
 use listenfd::ListenFd;
 use notifier::{Notifier, Payload};
 use pusher::{Pusher, PusherUrl};
 use queue::{Pauses, Queue, QueueOptions, QueueUrl, SpoolOptions};
+use recordings::{Archive, ArchiveUrl};
 use runtime::Settings;
 use runtime::settings::{SettingsError, Span, Spans};
 use store::{DatabaseUrl, RequestClass, RequestLimits, Store};
@@ -30,6 +31,18 @@ const PUSHER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a service waits for `RabbitMQ` before it begins without it.
 const FIRST_ATTEMPT: Duration = Duration::from_secs(2);
+
+/// How long a server of recordings may take to connect, and between two pieces.
+const RECORDING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What of Amazon's names is a setting of ours, too, and so may stand in our files.
+const AWS_SETTINGS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT",
+];
 
 pub(crate) fn data_dir(settings: &Settings) -> Result<PathBuf, SettingsError> {
     settings.get_or_default("DATA_DIR")
@@ -249,6 +262,12 @@ pub(crate) fn callrail_client(
             budget,
             ..ClientOptions::default()
         },
+        // What fails is tried again later, and others meanwhile.
+        RequestClass::Archive => ClientOptions {
+            retries: Retries::none(),
+            budget,
+            ..ClientOptions::default()
+        },
         RequestClass::Backfill | RequestClass::Repair => ClientOptions {
             budget,
             ..ClientOptions::default()
@@ -303,6 +322,7 @@ pub(crate) fn importer(settings: &Settings, store: Store, queue: Queue) -> anyho
         queue,
         settings: importer::Settings::new(region(settings)?),
         reconcile: None,
+        recordings: None,
         clock: Utc::now,
         metrics: importer::Metrics::default(),
     }))
@@ -313,6 +333,46 @@ pub(crate) fn reconcile(settings: &Settings) -> Result<Option<Reconcile>, Settin
     let Switch(is_on) = settings.get_or_default("RECONCILE")?;
     let company = settings.get("CALLRAIL_COMPANY_ID")?;
     Ok(is_on.then_some(Reconcile { company }))
+}
+
+/// The archive of recordings; `None` when there is to be none. What is set in Amazon's names for all programs of the
+/// machine counts, too.
+pub(crate) fn archive(settings: &Settings) -> anyhow::Result<Option<Archive>> {
+    let Some(url) = settings.get::<ArchiveUrl>("RECORDINGS_ARCHIVE")? else {
+        return Ok(None);
+    };
+    let of_the_machine = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
+    let ours = AWS_SETTINGS.into_iter().filter_map(|name| {
+        let value = settings.text(name)?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    let archive = Archive::open(&url, of_the_machine.chain(ours));
+    Ok(Some(archive.context("RECORDINGS_ARCHIVE")?))
+}
+
+/// Fetches recordings from where CallRail's links lead.
+pub(crate) fn recording_files(settings: &Settings) -> anyhow::Result<RecordingFiles> {
+    let http = reqwest::Client::builder()
+        .connect_timeout(RECORDING_TIMEOUT)
+        .read_timeout(RECORDING_TIMEOUT);
+    RecordingFiles::new(list(settings, "RECORDING_HOSTS"), http).context("cannot make an HTTP client")
+}
+
+/// How the importer keeps recordings; `None` without an archive or an account.
+pub(crate) fn recordings(
+    settings: &Settings,
+    store: &Store,
+    archive: Option<Archive>,
+) -> anyhow::Result<Option<Recordings>> {
+    let links = callrail_client(settings, store, RequestClass::Archive)?;
+    let (Some(links), Some(archive)) = (links, archive) else {
+        return Ok(None);
+    };
+    Ok(Some(Recordings {
+        links,
+        files: recording_files(settings)?,
+        archive,
+    }))
 }
 
 /// The sockets of a process. Those that systemd holds for it (`LISTEN_FDS`) come first, in the order in which they are

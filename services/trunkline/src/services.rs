@@ -8,8 +8,10 @@ use actix_web::web::ServiceConfig;
 use anyhow::Context;
 use call_writer::{CallWriter, CrmContacts};
 use callrail::SigningKeys;
-use integration_api::{CallRail, IntegrationApi, TokenRules, TokenSettings};
-use queue::Pauses;
+use importer::Importer;
+use integration_api::{CallRail, IntegrationApi, Recordings, TokenRules, TokenSettings};
+use queue::{Pauses, Queue};
+use recordings::Archive;
 use runtime::settings::Span;
 use runtime::{CancellationToken, Health, Settings, SettingsError, Supervisor};
 use store::{RequestClass, Store, StoreError};
@@ -74,8 +76,11 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let ingest_settings = runs(Service::WebhookIngest)
         .then(|| ingest_settings(settings))
         .transpose()?;
+    let keeps_recordings = runs(Service::Importer) || runs(Service::IntegrationApi);
+    let archive = keeps_recordings.then(|| parts::archive(settings)).transpose()?;
+    let archive = archive.flatten();
     let api_settings = runs(Service::IntegrationApi)
-        .then(|| api_settings(settings, runs(Service::WebhookIngest)))
+        .then(|| api_settings(settings, runs(Service::WebhookIngest), archive.clone()))
         .transpose()?;
     let spool = parts::spool(settings)?;
     parts::callrail_access(settings)?;
@@ -135,9 +140,8 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         });
     }
     if let Some(store) = store.clone().filter(|_| runs(Service::Importer)) {
-        match parts::importer(settings, store, queue.clone())? {
-            Some(mut importer) => {
-                importer.reconcile = parts::reconcile(settings)?;
+        match importer(settings, store, queue.clone(), archive)? {
+            Some(importer) => {
                 importer.metrics.register(health.registry());
                 supervisor.spawn("importer", |shutdown| async {
                     importer.run(shutdown).await;
@@ -225,6 +229,23 @@ fn serve_http(
     supervisor.spawn("http", |shutdown| runtime::serve_http(listener, routes, shutdown));
 }
 
+/// The importer with all that it does beside what people want; `None` when no account is set.
+fn importer(
+    settings: &Settings,
+    store: Store,
+    queue: Queue,
+    archive: Option<Archive>,
+) -> anyhow::Result<Option<Importer>> {
+    let recordings = parts::recordings(settings, &store, archive)?;
+    let reconcile = parts::reconcile(settings)?;
+    let importer = parts::importer(settings, store, queue)?;
+    Ok(importer.map(|importer| Importer {
+        reconcile,
+        recordings,
+        ..importer
+    }))
+}
+
 pub(crate) fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Settings, SettingsError> {
     let signing_keys: SigningKeys = settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default();
     Ok(webhook_ingest::Settings {
@@ -236,6 +257,7 @@ pub(crate) fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Set
 pub(crate) fn api_settings(
     settings: &Settings,
     receives_webhooks: bool,
+    archive: Option<Archive>,
 ) -> anyhow::Result<integration_api::Settings> {
     let tokens = TokenRules::new(TokenSettings {
         secret: settings.get("JWT_SECRET")?,
@@ -253,7 +275,10 @@ pub(crate) fn api_settings(
         region: parts::region(settings)?,
         rules: parts::match_rules(settings)?,
         pusher: settings.get("PUSHER_URL")?,
-        recording_hosts: parts::list(settings, "RECORDING_HOSTS"),
+        recordings: Recordings {
+            files: parts::recording_files(settings)?,
+            archive,
+        },
         request_limits: parts::request_limits(settings)?,
         ticket_secret: settings.get("TICKET_SECRET")?,
     })

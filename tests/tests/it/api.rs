@@ -32,7 +32,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(ApiOptions::default(), |trunkline, _| trunkline).await
     }
 
@@ -679,88 +679,6 @@ async fn a_call_is_told_as_we_know_it_or_fresh_from_callrail() {
         ))
         .await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND, "{gone:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_recording_plays_with_a_ticket_and_in_parts() {
-    let api = Api::start().await;
-    let recorded = api.account.calls.iter().map(|call| call.call_sid.clone());
-    let mut played = None;
-    for call in recorded {
-        let path = format!("/api/integrations/callrail/call/{call}/recording/ticket");
-        let ticket = api.post(&path, json!({})).await.json();
-        let url = api.trunkline.url(ticket["url"].as_str().unwrap());
-        let answer = api.trunkline.client().get(&url).send().await.unwrap();
-        if answer.status() == StatusCode::OK {
-            played = Some((url, call, answer));
-            break;
-        }
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
-    }
-    let (url, call, answer) = played.expect("no call has a recording");
-    assert_eq!(answer.headers()["content-type"], "audio/wav");
-    assert_eq!(answer.headers()["cache-control"], "no-store");
-    let whole = answer.bytes().await.unwrap();
-    assert_eq!(&whole[..4], b"RIFF");
-
-    let part = api
-        .trunkline
-        .client()
-        .get(&url)
-        .header("range", "bytes=4-7")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(
-        part.headers()["content-range"].to_str().unwrap(),
-        format!("bytes 4-7/{}", whole.len())
-    );
-    assert_eq!(part.bytes().await.unwrap(), whole[4..8]);
-
-    let other = api
-        .account
-        .calls
-        .iter()
-        .find(|other| other.call_sid != call)
-        .unwrap();
-    let stolen = url.replace(&call, &other.call_sid);
-    for wrong in [
-        stolen,
-        url.replace("ticket=", "ticket=A"),
-        url.split('?').next().unwrap().to_owned(),
-    ] {
-        let answer = api.trunkline.send(api.trunkline.client().get(&wrong)).await;
-        assert_eq!(
-            (answer.status, code(&answer).as_str()),
-            (StatusCode::UNAUTHORIZED, "ticket_invalid")
-        );
-    }
-    assert!(!api.trunkline.logs().contains("access_key"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_recording_is_fetched_from_no_host_but_the_allowed() {
-    let api = Api::start_with(ApiOptions::default(), |trunkline, _| {
-        trunkline.without("RECORDING_HOSTS")
-    })
-    .await;
-    let mut codes = Vec::new();
-    for call in &api.account.calls {
-        let path = format!(
-            "/api/integrations/callrail/call/{}/recording/ticket",
-            call.call_sid
-        );
-        let ticket = api.post(&path, json!({})).await.json();
-        let url = api.trunkline.url(ticket["url"].as_str().unwrap());
-        codes.push(code(&api.trunkline.send(api.trunkline.client().get(&url)).await));
-    }
-    assert!(codes.contains(&"recording_unavailable".to_owned()), "{codes:?}");
-    assert!(
-        codes
-            .iter()
-            .all(|code| code == "recording_unavailable" || code == "not_found")
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

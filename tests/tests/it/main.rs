@@ -26,6 +26,7 @@ mod metrics;
 mod privacy;
 mod pusher;
 mod pusher_peer;
+mod recordings;
 mod refusals;
 mod restart;
 mod samples;

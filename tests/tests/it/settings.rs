@@ -58,6 +58,7 @@ async fn settings_that_do_not_fit_stop_with_one_line_that_shows_no_secret() {
         ("DATABASE_URL", "mysql://me:hush@host/db"),
         ("QUEUE_URL", "redis://me:hush@host"),
         ("PUSHER_URL", "https://key:hush@host"),
+        ("RECORDINGS_ARCHIVE", "s3://me:hush@host/recordings"),
         ("SHUTDOWN_GRACE", "soon"),
         ("DEFAULT_REGION", "Atlantis"),
         ("NEVER_MATCH", "call me"),

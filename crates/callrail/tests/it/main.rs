@@ -9,4 +9,5 @@
 #[cfg(feature = "client")]
 mod client;
 mod data;
+mod recording_file;
 mod samples;

@@ -12,6 +12,7 @@ mod link;
 mod pool;
 mod read;
 mod reconcile;
+mod recordings;
 mod requests;
 mod search;
 mod statement;

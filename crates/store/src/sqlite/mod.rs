@@ -8,6 +8,7 @@ mod dead_letters;
 mod imports;
 mod read;
 mod reconcile;
+mod recordings;
 mod requests;
 mod search;
 mod webhook_health;

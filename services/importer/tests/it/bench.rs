@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callrail::client::{Client, ClientOptions, Credential, Retries};
+use callrail::client::{Budget, Client, ClientOptions, Credential, Retries, Unlimited};
 use callrail_simulator::{ApiOptions, SimulatedAccount, SimulatedApi};
 use calls::{CallEvent, Region};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -31,7 +31,7 @@ pub(crate) struct Bench {
     pub(crate) api: SimulatedApi,
     pub(crate) queue: Queue,
     pub(crate) store: Store,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 pub(crate) struct Running {
@@ -67,7 +67,7 @@ impl Bench {
                 .await
                 .unwrap(),
             store: Store::connect(&url).await.unwrap(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -82,26 +82,17 @@ impl Bench {
         self.store.create_import(new, now()).await.unwrap()
     }
 
+    /// A client of the API, with as many requests as this grants.
+    pub(crate) fn client(&self, key: &str, budget: Arc<dyn Budget>) -> Client {
+        client_of(&self.api.base_url(), &self.account.account_id, key, budget)
+    }
+
     pub(crate) fn importer(&self, key: &str) -> Importer {
         self.importer_at(&self.api.base_url(), &self.account.account_id, key)
     }
 
     pub(crate) fn importer_at(&self, url: &str, account: &str, key: &str) -> Importer {
-        let options = || ClientOptions {
-            retries: Retries::none(),
-            timeout: Duration::from_secs(5),
-            http: reqwest::Client::builder().no_proxy(),
-            ..ClientOptions::default()
-        };
-        let client = || {
-            Client::new(
-                url.parse().unwrap(),
-                account.parse().unwrap(),
-                Credential::api_key(key).unwrap(),
-                options(),
-            )
-            .unwrap()
-        };
+        let client = || client_of(url, account, key, Arc::new(Unlimited));
         Importer {
             backfill: client(),
             repair: client(),
@@ -116,6 +107,7 @@ impl Bench {
                 ..Settings::new(Region::US)
             },
             reconcile: None,
+            recordings: None,
             clock: Utc::now,
             metrics: Metrics::default(),
         }
@@ -173,6 +165,12 @@ impl Bench {
 }
 
 impl Running {
+    /// Ends it as `kill -9` does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         timeout(PATIENCE, self.task).await.unwrap().unwrap();
@@ -184,4 +182,22 @@ pub(crate) fn ids(events: &[CallEvent]) -> BTreeSet<String> {
         .iter()
         .map(|event| event.call.call_sid.to_string())
         .collect()
+}
+
+/// A client that tries once.
+fn client_of(url: &str, account: &str, key: &str, budget: Arc<dyn Budget>) -> Client {
+    let options = ClientOptions {
+        retries: Retries::none(),
+        timeout: Duration::from_secs(5),
+        budget,
+        http: reqwest::Client::builder().no_proxy(),
+        ..ClientOptions::default()
+    };
+    Client::new(
+        url.parse().unwrap(),
+        account.parse().unwrap(),
+        Credential::api_key(key).unwrap(),
+        options,
+    )
+    .unwrap()
 }

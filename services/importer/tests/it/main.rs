@@ -4,6 +4,7 @@
     reason = "clippy takes the functions shared by the tests for no tests"
 )]
 
+mod archive;
 mod bench;
 mod importer;
 mod reconcile;

@@ -1,13 +1,20 @@
-//! A call's recording: a ticket for it, and the sound itself, of which the browser learns neither key nor link.
+//! A call's recording: a ticket for it, and the sound itself, of which the browser learns neither key nor link. What is in
+//! the archive comes from there, whether or not CallRail answers, or has it still.
 
+use std::error::Error;
+use std::ops::Range;
+use std::time::Duration;
+
+use actix_web::http::header::Header as _;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use callrail::client::{RecordingError, RecordingFile};
 use calls::CallId;
 use chrono::{DateTime, Utc};
 use futures_util::stream;
-use reqwest::{Response, Url};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::answer::{Answer, Refusal};
@@ -16,8 +23,8 @@ use crate::shapes::{Problem, SUCCESS, recording_path};
 use crate::ticket::VALID_FOR;
 use crate::{Api, path, query};
 
-/// How many redirects a link may have; CallRail's has one.
-const MAX_REDIRECTS: usize = 5;
+/// How long the archive may take to begin, before CallRail is asked.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What of the server's answer is handed on.
 const HANDED_ON: [header::HeaderName; 4] = [
@@ -53,7 +60,7 @@ pub(crate) struct RecordingTicket {
     )
 )]
 pub(crate) async fn issue_ticket(call_id: path::Segment<CallId>, user: User, api: Data<Api>) -> Answer {
-    if api.callrail.is_none() {
+    if api.callrail.is_none() && api.settings.recordings.archive.is_none() {
         return Err(Refusal::not_configured());
     }
     let expires_at = Utc::now() + VALID_FOR;
@@ -106,202 +113,184 @@ pub(crate) async fn play(
             "The ticket is for another call, or not valid any more: ask for a new one",
         ));
     }
+    if let Some(kept) = from_archive(&api, &call_id, &request).await {
+        return Ok(kept);
+    }
     let callrail = api.callrail.as_ref().ok_or_else(Refusal::not_configured)?;
     // A fresh link each time: those of some accounts die within a day.
     let link = callrail.recording.recording(&call_id).await?;
     let link = link.ok_or_else(|| Refusal::not_found("There is no recording of this call"))?;
-    let range = request.headers().get(header::RANGE).cloned();
-    let found = fetch(&api, link.url().clone(), range).await?;
-    hand_on(found)
+    let range = request.headers().get(header::RANGE);
+    let range = range.and_then(|range| range.to_str().ok());
+    let found = api.settings.recordings.files.fetch(&link, range).await?;
+    Ok(hand_on(found))
 }
 
-/// Asks for the file, following redirects to allowed hosts. There is no key in the request, whoever asks for it.
-async fn fetch(api: &Api, link: Url, range: Option<header::HeaderValue>) -> Result<Response, Refusal> {
-    let mut url = link;
-    for _ in 0..=MAX_REDIRECTS {
-        if !is_allowed(&url, &api.settings.recording_hosts) {
-            tracing::error!(
-                host = url.host_str(),
-                "a recording is said to be at a host that none may come from: if it is CallRail's, add it to \
-                 RECORDING_HOSTS"
-            );
-            return Err(elsewhere(
-                "The recording is at a host that is not allowed: see the log",
-            ));
-        }
-        let mut request = api.outside.get(url.clone());
-        if let Some(range) = range.as_ref().and_then(|range| range.to_str().ok()) {
-            request = request.header("range", range);
-        }
-        let found = request.send().await.map_err(|error| {
-            // The link is a secret.
-            let error = error.without_url();
+/// The recording from the archive. `None` if it is not there, or if the archive does not answer: CallRail may have it.
+async fn from_archive(api: &Api, call_id: &CallId, request: &HttpRequest) -> Option<HttpResponse> {
+    let archive = api.settings.recordings.archive.as_ref()?;
+    let kept = match api.store.archived_recording(call_id).await {
+        Ok(kept) => kept?,
+        Err(error) => {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot fetch a recording"
+                error = &error as &dyn Error,
+                "cannot tell whether a recording is in the archive"
             );
-            elsewhere("The server of the recording does not answer: try again")
-        })?;
-        if !found.status().is_redirection() {
-            return Ok(found);
+            return None;
         }
-        let location = found
-            .headers()
-            .get("location")
-            .and_then(|value| value.to_str().ok());
-        url = location
-            .and_then(|location| url.join(location).ok())
-            .ok_or_else(|| elsewhere("The server of the recording answers otherwise than expected"))?;
-    }
-    Err(elsewhere("The recording is moved on and on"))
+    };
+    let part = match part_wanted(request, kept.length) {
+        Part::Whole => None,
+        Part::Of(range) => Some(range),
+        Part::Nowhere => {
+            let whole = format!("bytes */{}", kept.length);
+            let mut response = HttpResponse::RangeNotSatisfiable();
+            return Some(response.insert_header((header::CONTENT_RANGE, whole)).finish());
+        }
+    };
+    let reading = match timeout(ARCHIVE_PATIENCE, archive.read(&kept.key, part.clone())).await {
+        Err(_) => {
+            tracing::error!("the archive of recordings does not answer: asking CallRail");
+            return None;
+        }
+        Ok(Ok(reading)) if reading.length == kept.length => reading,
+        Ok(Ok(reading)) => {
+            tracing::error!(
+                call.id = %call_id,
+                stored = kept.length,
+                found = reading.length,
+                "a recording in the archive is not the one that was stored: asking CallRail for it"
+            );
+            return None;
+        }
+        Ok(Err(error)) => {
+            tracing::error!(
+                call.id = %call_id,
+                error = &error as &dyn Error,
+                "a recording cannot be read from the archive: asking CallRail for it"
+            );
+            return None;
+        }
+    };
+    let mut response = match &part {
+        Some(part) => {
+            let place = format!("bytes {}-{}/{}", part.start, part.end - 1, kept.length);
+            let mut response = HttpResponse::PartialContent();
+            response.insert_header((header::CONTENT_RANGE, place));
+            response
+        }
+        None => HttpResponse::Ok(),
+    };
+    response
+        .insert_header((header::CONTENT_TYPE, kept.content_type))
+        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .insert_header((header::CONTENT_DISPOSITION, "inline"))
+        .no_chunking(part.map_or(kept.length, |part| part.end - part.start));
+    Some(response.streaming(reading.pieces))
 }
 
-fn elsewhere(message: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_GATEWAY, "recording_unavailable", message)
+/// What a request wants of something that has so many bytes.
+#[derive(Debug, PartialEq)]
+enum Part {
+    Whole,
+    Of(Range<u64>),
+    /// Nothing that there is.
+    Nowhere,
 }
 
-fn hand_on(found: Response) -> Answer {
-    let status = found.status().as_u16();
-    match status {
-        200 | 206 | 416 => {}
-        403 | 404 | 410 => return Err(Refusal::not_found("There is no recording of this call any more")),
-        _ => {
-            return Err(elsewhere(
-                "The server of the recording does not give it out: try again",
-            ));
+/// One range is served; several, or one in other units, are no duty (RFC 9110, section 14.2).
+fn part_wanted(request: &HttpRequest, length: u64) -> Part {
+    let Ok(header::Range::Bytes(parts)) = header::Range::parse(request) else {
+        return Part::Whole;
+    };
+    match parts.as_slice() {
+        [part] => part
+            .to_satisfiable_range(length)
+            .map_or(Part::Nowhere, |(first, last)| Part::Of(first..last + 1)),
+        _ => Part::Whole,
+    }
+}
+
+impl From<RecordingError> for Refusal {
+    fn from(error: RecordingError) -> Self {
+        let elsewhere = |message| Self::new(StatusCode::BAD_GATEWAY, "recording_unavailable", message);
+        match &error {
+            RecordingError::Gone | RecordingError::Refused(reqwest::StatusCode::FORBIDDEN) => {
+                Self::not_found("There is no recording of this call any more")
+            }
+            RecordingError::ForeignHost { host } => {
+                tracing::error!(
+                    host,
+                    "a recording is said to be at a host that none may come from: if it is CallRail's, add it to \
+                     RECORDING_HOSTS"
+                );
+                elsewhere("The recording is at a host that is not allowed: see the log")
+            }
+            RecordingError::NoAnswer(_) | RecordingError::CutShort(_) => {
+                tracing::warn!(error = &error as &dyn Error, "cannot fetch a recording");
+                elsewhere("The server of the recording does not answer: try again")
+            }
+            RecordingError::Lost => elsewhere("The recording is moved on and on"),
+            RecordingError::NotSound => elsewhere("What is at the recording's link is no recording"),
+            RecordingError::Refused(_) => {
+                elsewhere("The server of the recording does not give it out: try again")
+            }
         }
     }
-    let content_type = found
-        .headers()
-        .get("content-type")
-        .and_then(|value| value.to_str().ok());
-    // A login page is no recording.
-    if status != 416 && !content_type.is_some_and(is_sound) {
-        return Err(elsewhere("What is at the recording's link is no recording"));
-    }
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+}
+
+fn hand_on(found: RecordingFile) -> HttpResponse {
+    let status = StatusCode::from_u16(found.status().as_u16()).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::build(status);
     for name in HANDED_ON {
-        if let Some(value) = found.headers().get(name.as_str()) {
-            response.insert_header((name, value.as_bytes()));
+        if let Some(value) = found.header(name.as_str()) {
+            response.insert_header((name, value));
         }
     }
     response.insert_header((header::CONTENT_DISPOSITION, "inline"));
-    let length = found.content_length();
+    if let Some(length) = found.content_length() {
+        response.no_chunking(length);
+    }
     let pieces = stream::unfold(Some(found), |found| async {
         let mut found = found?;
         match found.chunk().await {
             Ok(Some(piece)) => Some((Ok(piece), Some(found))),
             Ok(None) => None,
-            Err(error) => Some((Err(error.without_url()), None)),
+            Err(error) => Some((Err(error), None)),
         }
     });
-    Ok(match length {
-        Some(length) => response
-            .no_chunking(length)
-            .streaming::<_, reqwest::Error>(Box::pin(pieces)),
-        None => response.streaming::<_, reqwest::Error>(Box::pin(pieces)),
-    })
-}
-
-fn is_sound(content_type: &str) -> bool {
-    let kind = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    kind.starts_with("audio/") || matches!(kind.as_str(), "application/octet-stream" | "binary/octet-stream")
-}
-
-/// Whether a recording may be fetched from there: CallRail's own hosts over TLS (docs/callrail.md, "Recording"), and
-/// those that the operator names.
-fn is_allowed(url: &Url, named: &[String]) -> bool {
-    let Some(host) = url.host_str() else {
-        return false;
-    };
-    let has_credentials = !url.username().is_empty() || url.password().is_some();
-    if has_credentials || !matches!(url.scheme(), "http" | "https") {
-        return false;
-    }
-    let with_port = url.port_or_known_default().map(|port| format!("{host}:{port}"));
-    let is_named = named.iter().any(|name| {
-        let is_bare = url.port().is_none() && url.scheme() == "https" && name.eq_ignore_ascii_case(host);
-        is_bare
-            || with_port
-                .as_deref()
-                .is_some_and(|host| name.eq_ignore_ascii_case(host))
-    });
-    is_named || (url.scheme() == "https" && url.port().is_none() && is_callrails(host))
-}
-
-fn is_callrails(host: &str) -> bool {
-    if host.ends_with(".callrail.com") {
-        return true;
-    }
-    // calltrk-production.s3.amazonaws.com, calltrk-x.s3.us-west-2.amazonaws.com, calltrk-x.s3-us-west-2.amazonaws.com
-    let Some(bucket) = host.strip_suffix(".amazonaws.com") else {
-        return false;
-    };
-    let labels: Vec<&str> = bucket.split('.').collect();
-    match labels[..] {
-        [bucket, service] | [bucket, service, _] => {
-            bucket.starts_with("calltrk") && (service == "s3" || service.starts_with("s3-"))
-        }
-        _ => false,
-    }
+    response.streaming::<_, RecordingError>(Box::pin(pieces))
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
 
-    fn allowed(url: &str, named: &[&str]) -> bool {
-        let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
-        is_allowed(&url.parse().unwrap(), &named)
-    }
-
     #[test]
-    fn recordings_come_from_callrails_hosts_over_tls() {
-        for url in [
-            "https://app.callrail.com/calls/1/recording/redirect?access_key=x",
-            "https://calltrk-production.s3.amazonaws.com/x.mp3",
-            "https://calltrk-production.s3.us-east-1.amazonaws.com/x.mp3",
-            "https://calltrk.s3-us-west-2.amazonaws.com/x.mp3",
+    fn one_range_of_bytes_is_served_and_all_else_is_the_whole() {
+        let wanted = |range: &'static str| {
+            let request = TestRequest::get().insert_header((header::RANGE, range));
+            part_wanted(&request.to_http_request(), 1_000)
+        };
+        for (range, expected) in [
+            ("bytes=0-99", Part::Of(0..100)),
+            ("bytes=900-", Part::Of(900..1_000)),
+            ("bytes=900-5000", Part::Of(900..1_000)),
+            ("bytes=-10", Part::Of(990..1_000)),
+            ("bytes=-5000", Part::Of(0..1_000)),
+            ("bytes=1000-", Part::Nowhere),
+            ("bytes=-0", Part::Nowhere),
+            ("bytes=0-1,5-6", Part::Whole),
+            ("seconds=1-2", Part::Whole),
+            ("bytes=x", Part::Whole),
         ] {
-            assert!(allowed(url, &[]), "{url}");
+            assert_eq!(wanted(range), expected, "{range}");
         }
-    }
-
-    #[test]
-    fn nothing_comes_from_anywhere_else() {
-        for url in [
-            "http://app.callrail.com/x",
-            "https://app.callrail.com:8443/x",
-            "https://callrail.com.example.com/x",
-            "https://evilcallrail.com/x",
-            "https://user@app.callrail.com/x",
-            "https://x.s3.amazonaws.com/calltrk",
-            "https://calltrk.ec2.amazonaws.com/x",
-            "https://calltrk.s3.amazonaws.com.example.com/x",
-            "https://calltrk.s3.a.b.amazonaws.com/x",
-            "https://169.254.169.254/latest/meta-data",
-            "http://127.0.0.1:9000/x",
-            "https://[::1]/x",
-        ] {
-            assert!(!allowed(url, &[]), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_host_that_is_named_is_meant_with_its_port() {
-        assert!(allowed("http://127.0.0.1:9000/x", &["127.0.0.1:9000"]));
-        assert!(!allowed("http://127.0.0.1:9001/x", &["127.0.0.1:9000"]));
-        assert!(allowed("https://files.example.com/x", &["files.example.com"]));
-        assert!(!allowed("http://files.example.com/x", &["files.example.com"]));
-        assert!(!allowed(
-            "https://files.example.com:8443/x",
-            &["files.example.com"]
-        ));
+        assert_eq!(
+            part_wanted(&TestRequest::get().to_http_request(), 1_000),
+            Part::Whole
+        );
     }
 }

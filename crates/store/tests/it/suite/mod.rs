@@ -12,6 +12,7 @@ pub(crate) mod dead_letters;
 pub(crate) mod decisions;
 pub(crate) mod imports;
 pub(crate) mod reconcile;
+pub(crate) mod recordings;
 pub(crate) mod requests;
 pub(crate) mod rows;
 pub(crate) mod search;
@@ -152,11 +153,20 @@ macro_rules! run_suite_on {
                 calls_that_are_shown_and_that_a_pass_did_not_meet_are_found
                 the_gap_is_what_no_webhook_has_told
             }
+            recordings {
+                recordings_are_wanted_once_of_calls_that_are_shown
+                young_calls_come_first_and_then_the_oldest
+                of_many_who_take_recordings_each_gets_another
+                what_a_killed_holder_had_is_taken_again_after_its_time
+                a_recording_that_failed_rests_and_one_that_is_gone_is_not_taken_again
+                an_archived_recording_is_found_until_it_is_forgotten
+            }
             requests {
                 no_window_of_many_simulated_days_holds_too_many
                 many_who_ask_at_once_get_no_more_than_there_is
                 a_class_stops_at_its_share_and_the_next_goes_on
                 repair_has_a_part_of_the_day_and_recordings_of_the_minute
+                recordings_to_be_kept_leave_room_for_all_else
                 what_others_used_lowers_what_is_left_for_an_hour
                 a_smaller_allowance_is_obeyed
                 a_report_that_is_late_changes_nothing

@@ -6,7 +6,7 @@ use store::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade, St
 use super::Database;
 use crate::samples::{Random, at};
 
-use RequestClass::{Backfill, Interactive, Recording, Repair};
+use RequestClass::{Archive, Backfill, Interactive, Recording, Repair};
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 const HOUR: TimeDelta = TimeDelta::hours(1);
@@ -49,6 +49,7 @@ struct Model {
 impl Model {
     fn allows(&self, class: RequestClass, now: DateTime<Utc>) -> bool {
         let share = match class {
+            Archive => 50,
             Backfill => 60,
             Repair => 80,
             Interactive | Recording => 95,
@@ -194,6 +195,17 @@ pub(crate) async fn repair_has_a_part_of_the_day_and_recordings_of_the_minute<D:
         take_all(store, Interactive, &limits, at(2)).await,
         (70, at(86_400))
     );
+}
+
+pub(crate) async fn recordings_to_be_kept_leave_room_for_all_else<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    let limits = limits(1_000, 1_000, 200);
+    assert_eq!(take_all(store, Archive, &limits, at(0)).await, (45, at(60)));
+    assert_eq!(take_all(store, Recording, &limits, at(1)).await, (15, at(60)));
+    // Half of the day, all requests together.
+    assert_eq!(take_all(store, Archive, &limits, at(61)).await, (40, at(86_400)));
+    assert_eq!(take_all(store, Backfill, &limits, at(62)).await.0, 20);
 }
 
 pub(crate) async fn what_others_used_lowers_what_is_left_for_an_hour<D: Database>() {
