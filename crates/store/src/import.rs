@@ -126,8 +126,10 @@ pub struct Import {
     pub cursor: Option<ImportCursor>,
     /// How many pages were saved.
     pub pages: u64,
-    /// How many requests these pages took.
+    /// How many requests these pages took, and the calls that were read alone.
     pub requests: u64,
+    /// It was read to its end before, and now the calls that failed are read alone.
+    pub retrying: bool,
 }
 
 /// Where to go on reading.
@@ -172,6 +174,33 @@ pub struct FailedCall {
     pub reason: String,
 }
 
+/// What became of calls of a run that had failed and were read alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetriedCalls {
+    /// Those that could be read this time and were published, each with the reason for which it had failed.
+    pub published: Vec<FailedCall>,
+    /// Those that failed again.
+    pub failed: Vec<FailedCall>,
+    /// When they were read: dead letters of the published ones from before are settled by that.
+    pub read_at: DateTime<Utc>,
+    /// How many requests it took.
+    pub requests: u32,
+}
+
+/// What became of the wish to try the failed calls of a run again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum ImportRetry {
+    /// The run waits for an importer again.
+    Waiting,
+    /// The run is not over yet.
+    Open,
+    /// The run was given up or cancelled before all was read.
+    Incomplete,
+    /// There is no such run.
+    Unknown,
+}
+
 /// Whether somebody may go on with a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
@@ -204,14 +233,26 @@ pub struct ImportCounts {
 }
 
 impl Import {
+    /// Whether the calls of it that failed can be tried again.
+    pub(crate) fn retry(&self) -> ImportRetry {
+        let cursor = self.cursor.as_ref();
+        if self.state.is_open() {
+            ImportRetry::Open
+        } else if cursor.is_some_and(|cursor| cursor.window_start >= self.end) {
+            ImportRetry::Waiting
+        } else {
+            ImportRetry::Incomplete
+        }
+    }
+
     /// Whether all was read and nothing is on its way any more.
     pub fn is_complete(&self, counts: &ImportCounts) -> bool {
         self.state == ImportState::Finished && counts.queued == 0
     }
 }
 
-/// How far a call of a run has come. It only rises: whoever tells of it, and in whatever order, the last word is the
-/// same.
+/// How far a call of a run has come. It only rises, until somebody retries it: whoever tells of it, and in whatever
+/// order, the last word is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Progress {
     Queued,
@@ -280,6 +321,15 @@ impl CallsProgress {
                     all.raise(import_id, call_sid, Progress::Failed, Some(reason));
                 }
             }
+        }
+        all
+    }
+
+    /// Calls of a run were read alone and failed again.
+    pub(crate) fn failed(import_id: Uuid, calls: &[FailedCall]) -> Self {
+        let mut all = Self::default();
+        for FailedCall { call_sid, reason } in calls {
+            all.raise(import_id, call_sid, Progress::Failed, Some(reason));
         }
         all
     }

@@ -38,8 +38,8 @@ pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmP
 pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
 pub use error::StoreError;
 pub use import::{
-    FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportSource, ImportState, ImportedCall,
-    ImportedPage, NewImport,
+    FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportRetry, ImportSource, ImportState,
+    ImportedCall, ImportedPage, NewImport, RetriedCalls,
 };
 pub use reconcile::{KnownCall, Pass, PassMade};
 pub use recording::{ArchivedRecording, RecordingOutcome, RecordingTaken};
@@ -415,6 +415,23 @@ impl Store {
         // PostgreSQL's texts hold no NUL, and a run must always end.
         let error = Some(error.replace('\0', "\u{fffd}"));
         on!(self, database => database.end_import(id, holder, ImportState::Failed, error, now))
+    }
+
+    /// Opens a run that was read to its end once more, for the calls of it that failed alone.
+    pub async fn retry_import(&self, id: Uuid) -> Result<ImportRetry, StoreError> {
+        on!(self, database => database.retry_import(id))
+    }
+
+    /// Notes what became of calls that had failed and were read alone, if the run is still the holder's. To be called
+    /// once the events of those that could be read are published: they are on their way now, unless they are stored, or
+    /// have failed for another reason, already. Their dead letters count as replayed.
+    pub async fn save_retried_calls(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        calls: RetriedCalls,
+    ) -> Result<ImportLease, StoreError> {
+        on!(self, database => database.save_retried_calls(id, holder, calls))
     }
 
     /// What became of the calls of a run so far; all zero if there is no such run.

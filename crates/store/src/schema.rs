@@ -179,7 +179,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    use diesel::sql_types::{BigInt, Nullable, Text};
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
     use crate::columns::{SqlId, SqlTime};
 
     imports (id) {
@@ -199,6 +199,7 @@ diesel::table! {
         next_page -> Nullable<Text>,
         pages -> BigInt,
         requests -> BigInt,
+        retrying -> Bool,
     }
 }
 

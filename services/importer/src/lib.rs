@@ -13,6 +13,7 @@ mod archive;
 mod metrics;
 mod page;
 mod reconcile;
+mod retry;
 mod run;
 
 use std::time::Duration;

@@ -95,6 +95,11 @@ impl Metrics {
         self.unreadable.inc_by(unreadable as u64);
     }
 
+    /// Calls that were read one by one and published.
+    pub(crate) fn read_alone(&self, calls: usize) {
+        self.calls.inc_by(calls as u64);
+    }
+
     pub(crate) fn found_gap(&self, calls: u64) {
         self.gap.set(i64::try_from(calls).unwrap_or(i64::MAX));
     }

@@ -137,6 +137,7 @@ mod tests {
             cursor: None,
             pages: 0,
             requests: 0,
+            retrying: false,
         }
     }
 

@@ -114,6 +114,9 @@ impl Importer {
     }
 
     async fn work(&self, run: &Import, holder: Uuid) -> Result<(), Stopped> {
+        if run.retrying {
+            return self.retry(run, holder).await;
+        }
         match run.source {
             ImportSource::Api | ImportSource::Cli => self.read(run, holder, None).await,
             ImportSource::Reconcile => self.work_on_pass(run, holder).await,
@@ -245,7 +248,7 @@ impl Importer {
         }
     }
 
-    async fn wait_for_writers(&self) -> Result<(), Stopped> {
+    pub(crate) async fn wait_for_writers(&self) -> Result<(), Stopped> {
         while self.store.queued_backfill().await? > self.settings.max_waiting {
             sleep(CATCHING_UP).await;
         }

@@ -266,6 +266,59 @@ async fn an_import_brings_every_call_into_the_database_while_the_caller_waits() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failed_calls_of_an_import_are_tried_again_once_it_is_over() {
+    let api = Api::start_alone().await;
+    let retry = async |id: &str| {
+        let path = format!("/api/integrations/callrail/imports/{id}/retry");
+        api.post(&path, json!({})).await
+    };
+    let asked = api.post(
+        "/api/integrations/callrail/import-calls",
+        json!({"days_back": 30}),
+    );
+    let (answer, ()) = tokio::join!(asked, api.import(vec![failed("CAL1")]));
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let list = api.get("/api/integrations/callrail/imports").await.json();
+    let id = list["imports"][0]["id"].as_str().unwrap();
+
+    let answer = retry(id).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
+    let told = answer.json();
+    assert_eq!(
+        (
+            &told["import"]["id"],
+            &told["import"]["state"],
+            &told["import"]["complete"]
+        ),
+        (&json!(id), &json!("waiting"), &json!(false))
+    );
+    assert_eq!(told["import"]["calls"]["failed"], 1);
+    assert_eq!(told["failed_calls"][0]["call_sid"], "CAL1");
+
+    let answer = retry(id).await;
+    assert_eq!(
+        (answer.status, code(&answer).as_str()),
+        (StatusCode::CONFLICT, "import_running")
+    );
+    let wanted = store::NewImport {
+        source: ImportSource::Api,
+        start: Utc::now() - TimeDelta::days(1),
+        end: Utc::now(),
+        company: None,
+    };
+    let store = api.trunkline.store().await;
+    let unread = store.create_import(wanted, Utc::now()).await.unwrap();
+    assert!(store.cancel_import(unread.id, Utc::now()).await.unwrap());
+    let answer = retry(&unread.id.to_string()).await;
+    assert_eq!(
+        (answer.status, code(&answer).as_str()),
+        (StatusCode::CONFLICT, "import_incomplete")
+    );
+    let answer = retry(&Uuid::now_v7().to_string()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_of_a_range_of_dates_covers_it_and_one_that_is_none_is_refused() {
     let api = Api::start_alone().await;
     let body = json!({"start_date": "2025-09-01T00:00:00Z", "end_date": "2025-10-01T00:00:00Z"});

@@ -13,15 +13,15 @@ use crate::columns::{Id, SqlId, SqlTime, Time};
 use crate::import::{CallsProgress, Progress};
 use crate::rows::{CountsRow, ImportRow, call_id};
 use crate::{
-    FailedCall, Import, ImportCounts, ImportLease, ImportSource, ImportState, ImportedPage, NewImport,
-    StoreError,
+    DeadLetterState, FailedCall, Import, ImportCounts, ImportLease, ImportRetry, ImportSource, ImportState,
+    ImportedPage, NewImport, RetriedCalls, StoreError,
 };
 
 /// The columns of [`ImportRow`].
 macro_rules! import_columns {
     () => {
         "id, source, range_start, range_end, company_id, state, created_at, started_at, finished_at, error,
-         window_start, next_page, pages, requests"
+         window_start, next_page, pages, requests, retrying"
     };
 }
 pub(super) use import_columns;
@@ -201,7 +201,7 @@ impl Postgres {
         Self::write(&self.rings, move |connection| {
             let ended = Statement::new(
                 "update trunkline.imports set
-                     state = {}, error = {}, finished_at = {}, lease_holder = null, lease_until = null
+                     state = {}, error = {}, finished_at = {}, lease_holder = null, lease_until = null, retrying = false
                  where id = {} and lease_holder = {} and state = 'running'",
             )
             .bind::<Text, _>(state.as_str())
@@ -211,6 +211,86 @@ impl Postgres {
             .bind::<SqlId, _>(Id(holder))
             .execute(connection)?;
             answer(connection, id, ended)
+        })
+        .await
+    }
+
+    pub(crate) async fn retry_import(&self, id: Uuid) -> Result<ImportRetry, StoreError> {
+        Self::write(&self.rings, move |connection| {
+            let row: Option<ImportRow> = Statement::new(concat!(
+                "select ",
+                import_columns!(),
+                " from trunkline.imports where id = {} for update"
+            ))
+            .bind::<SqlId, _>(Id(id))
+            .get_result(connection)
+            .optional()?;
+            let Some(run) = row.map(ImportRow::into_import).transpose()? else {
+                return Ok(ImportRetry::Unknown);
+            };
+            let retry = run.retry();
+            if retry == ImportRetry::Waiting {
+                Statement::new(
+                    "update trunkline.imports set
+                         state = 'waiting', error = null, finished_at = null, retrying = true
+                     where id = {}",
+                )
+                .bind::<SqlId, _>(Id(id))
+                .execute(connection)?;
+            }
+            Ok(retry)
+        })
+        .await
+    }
+
+    pub(crate) async fn save_retried_calls(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        calls: RetriedCalls,
+    ) -> Result<ImportLease, StoreError> {
+        let again = CallsProgress::failed(id, &calls.failed);
+        Self::write(&self.batches, move |connection| {
+            let saved = Statement::new(
+                "update trunkline.imports set requests = requests + {}
+                 where id = {} and lease_holder = {} and state = 'running'",
+            )
+            .bind::<BigInt, _>(i64::from(calls.requests))
+            .bind::<SqlId, _>(Id(id))
+            .bind::<SqlId, _>(Id(holder))
+            .execute(connection)?;
+            if saved > 0 {
+                save_progress(connection, &again)?;
+                // In the order in which everybody locks these rows.
+                Statement::new(
+                    "update trunkline.import_calls call set state = 'queued', reason = null
+                     from (
+                         select known.import_id, known.call_sid
+                         from trunkline.import_calls known
+                         join unnest({}, {}) as published (call_sid, reason)
+                             on published.call_sid = known.call_sid
+                             and published.reason = coalesce(known.reason, '')
+                         where known.import_id = {} and known.state = 'failed'
+                         order by known.call_sid for update of known
+                     ) published
+                     where call.import_id = published.import_id and call.call_sid = published.call_sid",
+                )
+                .texts(calls.published.iter().map(|call| call.call_sid.as_str()))
+                .texts(calls.published.iter().map(|call| call.reason.as_str()))
+                .bind::<SqlId, _>(Id(id))
+                .execute(connection)?;
+                Statement::new(
+                    "update trunkline.dead_letters set state = {}
+                     where import_id = {} and call_sid = any({}) and state = {} and last_failed_at < {}",
+                )
+                .bind::<Text, _>(DeadLetterState::Replayed.as_str())
+                .bind::<SqlId, _>(Id(id))
+                .texts(calls.published.iter().map(|call| call.call_sid.as_str()))
+                .bind::<Text, _>(DeadLetterState::Waiting.as_str())
+                .bind::<SqlTime, _>(Time(calls.read_at))
+                .execute(connection)?;
+            }
+            answer(connection, id, saved)
         })
         .await
     }

@@ -28,6 +28,7 @@ pub(crate) struct ImportRow {
     pub(crate) next_page: Option<String>,
     pub(crate) pages: i64,
     pub(crate) requests: i64,
+    pub(crate) retrying: bool,
 }
 
 impl ImportRow {
@@ -47,6 +48,7 @@ impl ImportRow {
             next_page: None,
             pages: 0,
             requests: 0,
+            retrying: false,
         }
     }
 
@@ -69,6 +71,7 @@ impl ImportRow {
             }),
             pages: self.pages.unsigned_abs(),
             requests: self.requests.unsigned_abs(),
+            retrying: self.retrying,
         })
     }
 }

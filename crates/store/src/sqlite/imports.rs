@@ -9,10 +9,10 @@ use super::Sqlite;
 use crate::columns::{Id, SqlId, Time};
 use crate::import::{CallsProgress, Progress};
 use crate::rows::{CountsRow, ImportRow, call_id};
-use crate::schema::{import_calls, imports};
+use crate::schema::{dead_letters, import_calls, imports};
 use crate::{
-    FailedCall, Import, ImportCounts, ImportLease, ImportSource, ImportState, ImportedPage, NewImport,
-    StoreError,
+    DeadLetterState, FailedCall, Import, ImportCounts, ImportLease, ImportRetry, ImportSource, ImportState,
+    ImportedPage, NewImport, RetriedCalls, StoreError,
 };
 
 /// The states in which there is still something to read.
@@ -191,9 +191,72 @@ impl Sqlite {
                     imports::finished_at.eq(Time(now.trunc_subsecs(6))),
                     imports::lease_holder.eq(None::<Id>),
                     imports::lease_until.eq(None::<Time>),
+                    imports::retrying.eq(false),
                 ))
                 .execute(connection)?;
             answer(connection, id, ended)
+        })
+        .await
+    }
+
+    pub(crate) async fn retry_import(&self, id: Uuid) -> Result<ImportRetry, StoreError> {
+        self.write(move |connection| {
+            let Some(run) = find(connection, id)? else {
+                return Ok(ImportRetry::Unknown);
+            };
+            let retry = run.retry();
+            if retry == ImportRetry::Waiting {
+                diesel::update(imports::table.find(Id(id)))
+                    .set((
+                        imports::state.eq(ImportState::Waiting.as_str()),
+                        imports::error.eq(None::<String>),
+                        imports::finished_at.eq(None::<Time>),
+                        imports::retrying.eq(true),
+                    ))
+                    .execute(connection)?;
+            }
+            Ok(retry)
+        })
+        .await
+    }
+
+    pub(crate) async fn save_retried_calls(
+        &self,
+        id: Uuid,
+        holder: Uuid,
+        calls: RetriedCalls,
+    ) -> Result<ImportLease, StoreError> {
+        self.write(move |connection| {
+            let saved = diesel::update(held!(id, holder))
+                .set(imports::requests.eq(imports::requests + i64::from(calls.requests)))
+                .execute(connection)?;
+            if saved > 0 {
+                save_progress(connection, &CallsProgress::failed(id, &calls.failed))?;
+                for call in &calls.published {
+                    let failed_for_that = import_calls::reason
+                        .eq(&call.reason)
+                        .or(import_calls::reason.is_null());
+                    let known = import_calls::table
+                        .find((Id(id), &call.call_sid))
+                        .filter(import_calls::state.eq(Progress::Failed.as_str()))
+                        .filter(failed_for_that);
+                    diesel::update(known)
+                        .set((
+                            import_calls::state.eq(Progress::Queued.as_str()),
+                            import_calls::reason.eq(None::<String>),
+                        ))
+                        .execute(connection)?;
+                    let letters = dead_letters::table
+                        .filter(dead_letters::import_id.eq(Id(id)))
+                        .filter(dead_letters::call_sid.eq(&call.call_sid))
+                        .filter(dead_letters::state.eq(DeadLetterState::Waiting.as_str()))
+                        .filter(dead_letters::last_failed_at.lt(Time(calls.read_at)));
+                    diesel::update(letters)
+                        .set(dead_letters::state.eq(DeadLetterState::Replayed.as_str()))
+                        .execute(connection)?;
+                }
+            }
+            answer(connection, id, saved)
         })
         .await
     }

@@ -1,11 +1,8 @@
 //! Calls of which two webhooks came so close together that only CallRail can tell which state is the newer.
 
-use calls::{CallEvent, CallId, Receipt};
-use serde_json::Value;
 use store::Import;
 
 use crate::Importer;
-use crate::page::{event, receipt};
 use crate::run::Stopped;
 
 /// How many calls are asked for one by one in a pass. Those that the pass has listed are settled by that; of older ones
@@ -23,7 +20,7 @@ impl Importer {
         self.ask(|| self.repair.account()).await?;
         let (mut found, mut gone, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         for call_sid in in_doubt {
-            match self.read_one(run, &call_sid).await? {
+            match self.read_one(&self.repair, run, None, &call_sid).await? {
                 Some(Ok(event)) => found.push(event),
                 Some(Err(reason)) => {
                     tracing::error!(call.id = %call_sid, reason, "a call that is in doubt cannot be read from CallRail");
@@ -41,21 +38,5 @@ impl Importer {
             self.store.mark_reread_done(gone).await?;
         }
         Ok(())
-    }
-
-    /// The call as it is now, or why it cannot be read; `None`: there is none by that identifier any more.
-    async fn read_one(
-        &self,
-        run: &Import,
-        call_sid: &CallId,
-    ) -> Result<Option<Result<CallEvent, String>>, Stopped> {
-        let receipt = Receipt {
-            company: run.company.clone(),
-            ..receipt((self.clock)())
-        };
-        let object = self.ask(|| self.repair.call(call_sid)).await?;
-        Ok(object.map(|object| {
-            event(Value::Object(object), receipt, self.settings.region).map_err(|failed| failed.reason)
-        }))
     }
 }

@@ -8,3 +8,4 @@ mod archive;
 mod bench;
 mod importer;
 mod reconcile;
+mod retry;

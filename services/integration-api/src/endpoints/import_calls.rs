@@ -143,7 +143,11 @@ fn prefers_async(request: &HttpRequest) -> bool {
 
 pub(super) async fn find(store: &Store, id: Uuid) -> Result<Import, Refusal> {
     let run = store.import(id).await?;
-    run.ok_or_else(|| Refusal::not_found("There is no import with this id"))
+    run.ok_or_else(no_such_import)
+}
+
+pub(super) fn no_such_import() -> Refusal {
+    Refusal::not_found("There is no import with this id")
 }
 
 fn failed(run: &Import) -> Refusal {

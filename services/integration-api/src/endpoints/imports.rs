@@ -7,11 +7,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use chrono::Utc;
 use serde::Deserialize;
-use store::{Import, ImportCounts, Store};
+use store::{Import, ImportCounts, ImportRetry, Store};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::import_calls::find;
+use super::import_calls::{find, no_such_import};
 use crate::answer::{Answer, Refusal};
 use crate::auth::User;
 use crate::event_stream;
@@ -76,13 +76,7 @@ pub(crate) async fn list(page: query::Parameters<PageOfImports>, api: Data<Api>)
     )
 )]
 pub(crate) async fn show(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
-    let (run, counts) = look(&api.store, *id).await?;
-    let failed = api.store.failed_import_calls(run.id, FAILED_SHOWN, None).await?;
-    Ok(HttpResponse::Ok().json(OneImport {
-        status: SUCCESS,
-        import: ImportRun::new(&run, &counts),
-        failed_calls: failed.into_iter().map(Into::into).collect(),
-    }))
+    Ok(HttpResponse::Ok().json(one(&api, *id).await?))
 }
 
 /// The progress of an import as server-sent events: `progress` whenever something changes, `done` at the end.
@@ -150,6 +144,50 @@ pub(crate) async fn cancel(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
         "import_over",
         "The import has ended already",
     ))
+}
+
+/// Reads the calls of an import that failed once more, each alone. What can be read now is stored; what cannot keeps a
+/// reason. Each call takes a request.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/callrail/imports/{id}/retry",
+    operation_id = "retry_import",
+    tag = "imports",
+    params(("id" = Uuid, Path, description = "As the list shows it")),
+    responses(
+        (status = 202, description = "The import, which waits to go on", body = OneImport),
+        (status = 404, description = "There is none with this id", body = Problem),
+        (status = 409, description = "It goes on still, or was not read to its end", body = Problem),
+        (status = 503, description = "CALLRAIL_API_KEY or CALLRAIL_ACCOUNT_ID is not set", body = Problem),
+    )
+)]
+pub(crate) async fn retry(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
+    if api.callrail.is_none() {
+        return Err(Refusal::not_configured());
+    }
+    let conflict = |code, message: &str| Err(Refusal::new(StatusCode::CONFLICT, code, message));
+    match api.store.retry_import(*id).await? {
+        ImportRetry::Waiting => {
+            tracing::info!(import.id = %*id, "the failed calls of an import are tried again");
+            Ok(HttpResponse::Accepted().json(one(&api, *id).await?))
+        }
+        ImportRetry::Open => conflict("import_running", "The import goes on still: wait for its end"),
+        ImportRetry::Incomplete => conflict(
+            "import_incomplete",
+            "The import was given up or cancelled before its end: import the same days again",
+        ),
+        ImportRetry::Unknown => Err(no_such_import()),
+    }
+}
+
+async fn one(api: &Api, id: Uuid) -> Result<OneImport, Refusal> {
+    let (run, counts) = look(&api.store, id).await?;
+    let failed = api.store.failed_import_calls(run.id, FAILED_SHOWN, None).await?;
+    Ok(OneImport {
+        status: SUCCESS,
+        import: ImportRun::new(&run, &counts),
+        failed_calls: failed.into_iter().map(Into::into).collect(),
+    })
 }
 
 /// A run and its counts, which are read after it: a run that is read as finished has all its calls.

@@ -30,6 +30,7 @@ pub(crate) fn callrail(app: &mut ServiceConfig) {
             [get().to(imports::show), delete().to(imports::cancel)],
         ))
         .service(at("/imports/{id}/events", [get().to(imports::events)]))
+        .service(at("/imports/{id}/retry", [post().to(imports::retry)]))
         .service(at("/call/{call_id}", [get().to(call::show)]))
         .service(at(
             "/call/{call_id}/recording/ticket",

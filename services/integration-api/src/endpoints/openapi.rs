@@ -22,6 +22,7 @@ use super::{
         imports::show,
         imports::events,
         imports::cancel,
+        imports::retry,
         call::show,
         recording::issue_ticket,
         recording::play,

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use calls::{CompanyId, ContactKind, ContactRef, MatchRules};
 use chrono::TimeDelta;
 use store::{
-    DeadLetter, FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportSource, ImportState,
-    ImportedCall, ImportedPage, NewImport, Store, StoreError,
+    DeadLetter, DeadLetterState, FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportRetry,
+    ImportSource, ImportState, ImportedCall, ImportedPage, NewImport, RetriedCalls, Store, StoreError,
 };
 use uuid::Uuid;
 
@@ -126,6 +126,7 @@ pub(crate) async fn a_run_is_found_and_listed_as_it_was_made<D: Database>() {
         cursor: None,
         pages: 0,
         requests: 0,
+        retrying: false,
     };
     assert_eq!(made, expected);
     assert_eq!(made.id.get_version_num(), 7);
@@ -590,4 +591,98 @@ pub(crate) async fn a_run_that_is_forgotten_leaves_its_calls<D: Database>() {
     assert_eq!(progress(store, old).await, [0; 4]);
     assert_eq!(progress(store, open).await, [2, 2, 0, 0]);
     assert!(row(store, 1).await.is_some());
+}
+
+/// A run of which all was read: one call is on its way, these could not be read.
+async fn finished_with(store: &Store, failed: Vec<FailedCall>) -> Uuid {
+    let id = running(store).await;
+    let mut page = queued([1]);
+    page.calls.extend(failed.into_iter().map(ImportedCall::Failed));
+    page.cursor = cursor(0, None);
+    save(store, id, page).await;
+    let finished = store.finish_import(id, HOLDER, at(1)).await.unwrap();
+    assert_eq!(finished, ImportLease::Held);
+    id
+}
+
+pub(crate) async fn calls_that_failed_are_read_alone_in_the_run_they_belong_to<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    let name = |n: usize| call_id(n).to_string();
+    let unreadable = [2, 3, 4, 5].map(|n| failed(&name(n), "no start"));
+    let id = finished_with(store, unreadable.to_vec()).await;
+    // The writer refused one, too, and does so with another once it comes again.
+    let letters = vec![letter(6, id, "a check")];
+    store.save_dead_letters(letters).await.unwrap();
+    assert_eq!(progress(store, id).await, [6, 1, 0, 5]);
+
+    assert_eq!(store.retry_import(id).await.unwrap(), ImportRetry::Waiting);
+    assert_eq!(store.retry_import(id).await.unwrap(), ImportRetry::Open);
+    let run = lease(store, OTHER, 10).await.unwrap();
+    assert_eq!(
+        (run.id, run.state, run.retrying, run.finished_at),
+        (id, ImportState::Running, true, None)
+    );
+
+    // Before it is noted that they were published, one is stored and one refused by the writer.
+    apply(store, [post_call(2).imported_by(id)], at(20)).await;
+    let refused = DeadLetter {
+        id: Uuid::from_u128(33),
+        last_failed_at: at(21),
+        ..letter(3, id, "a check")
+    };
+    store.save_dead_letters(vec![refused]).await.unwrap();
+    let calls = || RetriedCalls {
+        published: vec![
+            failed(&name(2), "no start"),
+            failed(&name(3), "no start"),
+            failed(&name(4), "no start"),
+            failed(&name(6), "a check"),
+        ],
+        failed: vec![failed(&name(5), "no end")],
+        read_at: at(20),
+        requests: 5,
+    };
+    let saved = store.save_retried_calls(id, HOLDER, calls()).await.unwrap();
+    assert_eq!(saved, ImportLease::Lost);
+    assert_eq!(progress(store, id).await, [6, 1, 1, 4]);
+    let saved = store.save_retried_calls(id, OTHER, calls()).await.unwrap();
+    assert_eq!(saved, ImportLease::Held);
+    assert_eq!(progress(store, id).await, [6, 3, 1, 2]);
+    assert_eq!(
+        store.failed_import_calls(id, 10, None).await.unwrap(),
+        [failed(&name(3), "a check"), failed(&name(5), "no end")]
+    );
+    for (letter, state) in [(6, DeadLetterState::Replayed), (33, DeadLetterState::Waiting)] {
+        let kept = store.dead_letter(Uuid::from_u128(letter)).await.unwrap();
+        assert_eq!(kept.unwrap().state, state, "{letter}");
+    }
+
+    let finished = store.finish_import(id, OTHER, at(30)).await.unwrap();
+    assert_eq!(finished, ImportLease::Held);
+    let run = find(store, id).await;
+    assert_eq!(
+        (run.state, run.retrying, run.requests),
+        (ImportState::Finished, false, 6)
+    );
+}
+
+pub(crate) async fn only_a_run_that_was_read_to_its_end_is_retried<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    assert_eq!(store.retry_import(OTHER).await.unwrap(), ImportRetry::Unknown);
+    let id = running(store).await;
+    assert_eq!(store.retry_import(id).await.unwrap(), ImportRetry::Open);
+    save(store, id, queued([1])).await;
+    assert!(store.cancel_import(id, at(1)).await.unwrap());
+    assert_eq!(store.retry_import(id).await.unwrap(), ImportRetry::Incomplete);
+
+    // A retry that came to nothing can be repeated.
+    let id = finished_with(store, vec![failed("CAL1", "no start")]).await;
+    assert_eq!(store.retry_import(id).await.unwrap(), ImportRetry::Waiting);
+    lease(store, HOLDER, 10).await.unwrap();
+    let given_up = store.fail_import(id, HOLDER, "no network", at(11)).await;
+    assert_eq!(given_up.unwrap(), ImportLease::Held);
+    assert_eq!(store.retry_import(id).await.unwrap(), ImportRetry::Waiting);
+    assert_eq!(find(store, id).await.error, None);
 }

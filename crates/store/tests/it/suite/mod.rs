@@ -141,6 +141,8 @@ macro_rules! run_suite_on {
                 an_event_of_a_run_that_nobody_knows_is_applied
                 pages_and_events_of_the_same_calls_do_not_hinder_each_other
                 a_run_that_is_forgotten_leaves_its_calls
+                calls_that_failed_are_read_alone_in_the_run_they_belong_to
+                only_a_run_that_was_read_to_its_end_is_retried
             }
             reconcile {
                 a_call_in_doubt_is_read_again_until_an_import_settles_it

@@ -1,0 +1,1 @@
+alter table trunkline.imports drop column retrying;
