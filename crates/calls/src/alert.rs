@@ -108,6 +108,20 @@ pub struct OutgoingAlert {
     pub owner_id: Option<String>,
     /// Whether it may interrupt; otherwise it only stands in the table.
     pub push: bool,
+    /// How it came so far, to measure what a screen waits for.
+    #[serde(default)]
+    pub way: Way,
+}
+
+/// When an alert passed the steps between the receipt of its event, which is its `at`, and the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// The caller was matched and the alert raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matched_at: Option<DateTime<Utc>>,
+    /// It was stored and went into its queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_at: Option<DateTime<Utc>>,
 }
 
 impl OutgoingAlert {
@@ -242,6 +256,10 @@ impl Occasion<'_> {
             alert,
             owner_id: self.contact.and_then(|contact| contact.owner_id.clone()),
             push,
+            way: Way {
+                matched_at: Some(self.now),
+                queued_at: None,
+            },
         }
     }
 }

@@ -27,7 +27,7 @@ mod replay;
 mod seal;
 mod snapshot;
 
-pub use alert::{Alert, AlertContact, AlertKind, OutgoingAlert};
+pub use alert::{Alert, AlertContact, AlertKind, OutgoingAlert, Way};
 pub use apply::{CallChanges, CallState, Written, apply, link_again, link_by_hand};
 pub use callrail::{CallId, CallType, CompanyId, Direction};
 pub use digest::Digest;

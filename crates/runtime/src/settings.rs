@@ -114,6 +114,11 @@ pub const KEYS: &[Key] = &[
         "Where alerts go: http(s)://KEY:SECRET@HOST[:PORT]/apps/APP_ID. Without it they stand in the table only.",
     ),
     key(
+        "PUSHER_PAYLOAD",
+        "full",
+        "How much Pusher's servers learn of an alert: full, or minimal (what happened when, and ids).",
+    ),
+    key(
         "JWT_SECRET",
         "",
         "The secret of the tokens that `trunkline token` makes (HS256); 32 bytes at least.",

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use calls::OutgoingAlert;
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use queue::{Message, Queue, QueueName};
 use runtime::CancellationToken;
 use store::Store;
@@ -23,7 +23,8 @@ pub(crate) async fn publish(store: &Store, queue: &Queue, alerts: Vec<OutgoingAl
         return;
     }
     let ids = alerts.iter().map(|outgoing| outgoing.alert.id).collect();
-    let messages = alerts.iter().map(message).collect();
+    let now = Utc::now();
+    let messages = alerts.iter().map(|outgoing| message(outgoing, now)).collect();
     if let Err(error) = queue.publish_all(QueueName::Alerts, messages).await {
         tracing::error!(
             error = &error as &dyn Error,
@@ -64,6 +65,8 @@ pub(crate) async fn sweep(store: Store, queue: Queue, shutdown: CancellationToke
     }
 }
 
-fn message(outgoing: &OutgoingAlert) -> Message {
-    Message::new(outgoing.alert.id, outgoing.encode())
+fn message(outgoing: &OutgoingAlert, now: DateTime<Utc>) -> Message {
+    let mut queued = outgoing.clone();
+    queued.way.queued_at = Some(now);
+    Message::new(queued.alert.id, queued.encode())
 }

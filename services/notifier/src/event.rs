@@ -81,7 +81,7 @@ fn data(alert: &Alert, payload: Payload) -> String {
 
 #[cfg(test)]
 mod tests {
-    use calls::{AlertContact, ContactKind, ContactRef, Direction};
+    use calls::{AlertContact, ContactKind, ContactRef, Direction, Way};
     use serde_json::{Value, json};
 
     use super::*;
@@ -110,6 +110,7 @@ mod tests {
             },
             owner_id: owner_id.map(str::to_owned),
             push: true,
+            way: Way::default(),
         }
     }
 

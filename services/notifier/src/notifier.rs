@@ -16,6 +16,13 @@ use crate::metrics::{Metrics, Outcome};
 /// An alert becomes two events at most, so that many alerts are one request at most.
 const ALERTS_PER_REQUEST: usize = MAX_BATCH / 2;
 
+/// An alert with what it becomes, and its place among the deliveries.
+struct Pushable {
+    index: usize,
+    outgoing: OutgoingAlert,
+    events: Vec<Event>,
+}
+
 /// Publishes alerts. Any number of them may run on one queue, but the alerts of a call keep their order with
 /// one only.
 #[derive(Clone, Debug)]
@@ -48,20 +55,23 @@ impl Notifier {
     async fn publish(
         &self,
         pusher: &Pusher,
-        alerts: &[(usize, Vec<Event>)],
+        alerts: &[Pushable],
         verdicts: &mut [Verdict],
     ) -> Result<(), Outside> {
-        let all: Vec<Event> = alerts.iter().flat_map(|(_, events)| events).cloned().collect();
+        let all: Vec<Event> = alerts.iter().flat_map(|alert| &alert.events).cloned().collect();
         if self.request(pusher, &all).await?.is_ok() {
-            self.metrics.count(Outcome::Pushed, alerts.len());
+            let now = (self.clock)();
+            for alert in alerts {
+                self.metrics.pushed(&alert.outgoing, now);
+            }
             return Ok(());
         }
-        for (index, events) in alerts {
-            match self.request(pusher, events).await? {
-                Ok(()) => self.metrics.count(Outcome::Pushed, 1),
+        for alert in alerts {
+            match self.request(pusher, &alert.events).await? {
+                Ok(()) => self.metrics.pushed(&alert.outgoing, (self.clock)()),
                 Err(refusal) => {
                     self.metrics.count(Outcome::Refused, 1);
-                    verdicts[*index] = Verdict::Retry(refusal.to_string());
+                    verdicts[alert.index] = Verdict::Retry(refusal.to_string());
                 }
             }
         }
@@ -91,7 +101,11 @@ impl Handler for Notifier {
         for (index, delivery) in deliveries.iter().enumerate() {
             match OutgoingAlert::decode(&delivery.message.body) {
                 Ok(outgoing) if is_news(&outgoing, now) => {
-                    alerts.push((index, events(&outgoing, self.payload)));
+                    alerts.push(Pushable {
+                        index,
+                        events: events(&outgoing, self.payload),
+                        outgoing,
+                    });
                 }
                 Ok(_) => self.metrics.count(Outcome::NotPushed, 1),
                 Err(error) => {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use calls::{Alert, AlertKind, CallId, Direction, OutgoingAlert};
+use calls::{Alert, AlertKind, CallId, Direction, OutgoingAlert, Way};
 use chrono::{DateTime, TimeDelta, Utc};
 use notifier::{Metrics, Notifier, Payload};
 use pusher::{Pusher, http_client};
@@ -155,6 +155,7 @@ fn alert(number: u128, kind: AlertKind) -> OutgoingAlert {
         },
         owner_id: None,
         push: true,
+        way: Way::default(),
     }
 }
 

@@ -174,9 +174,10 @@ pub(crate) fn pusher(settings: &Settings) -> anyhow::Result<Option<Pusher>> {
 }
 
 pub(crate) fn notifier(settings: &Settings) -> anyhow::Result<Notifier> {
+    let HowMuch(payload) = settings.get_or_default("PUSHER_PAYLOAD")?;
     Ok(Notifier {
         pusher: pusher(settings)?,
-        payload: Payload::Full,
+        payload,
         pauses: Pauses::default(),
         clock: Utc::now,
         metrics: notifier::Metrics::default(),
@@ -418,6 +419,21 @@ impl FromStr for Preference {
             "customer-first" => Ok(Self(MatchPreference::CustomerFirst)),
             "most-recent" => Ok(Self(MatchPreference::MostRecent)),
             _ => Err("must be customer-first or most-recent"),
+        }
+    }
+}
+
+/// How much of an alert is told.
+struct HowMuch(Payload);
+
+impl FromStr for HowMuch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "full" => Ok(Self(Payload::Full)),
+            "minimal" => Ok(Self(Payload::Minimal)),
+            _ => Err("must be full or minimal"),
         }
     }
 }

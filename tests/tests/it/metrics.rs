@@ -44,6 +44,9 @@ async fn every_step_of_a_call_is_counted_and_timed() {
         "call_events_applied_total 2",
         "interactions_written_total 1",
         "transaction_seconds_count 2",
+        &format!("alert_seconds_count{{until=\"Matched\"}} {raised}"),
+        &format!("alert_seconds_count{{until=\"Queued\"}} {raised}"),
+        &format!("alert_seconds_count{{until=\"Pushed\"}} {raised}"),
         &format!("alerts_total{{outcome=\"Pushed\"}} {raised}"),
     ] {
         let line = format!("trunkline_{line}");

@@ -1,6 +1,6 @@
 //! The row of an alert.
 
-use calls::OutgoingAlert;
+use calls::{OutgoingAlert, Way};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
@@ -46,6 +46,10 @@ impl AlertRow {
             alert: json(&self.payload, "payload")?,
             owner_id: self.owner_id,
             push: self.push,
+            way: Way {
+                matched_at: Some(self.created_at.0),
+                queued_at: None,
+            },
         };
         Ok(RaisedAlert {
             outgoing,
