@@ -3,13 +3,24 @@
 use calls::{Contact, ContactRef, PhoneNumber};
 use chrono::{DateTime, Utc};
 
+use crate::NumberFilter;
+
 /// One of the CRM's people with the numbers under which he is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactWithPhones {
     /// The person.
     pub contact: Contact,
     /// All his numbers; others that were known of him are forgotten.
     pub phones: Vec<PhoneNumber>,
+}
+
+/// Which of the CRM's people somebody looks for: all for whom one of these holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeopleSearch {
+    /// A part of the name, or the whole id. Upper and lower case are the same (SQLite: of the letters A to Z).
+    pub text: String,
+    /// A telephone number, or a part of one.
+    pub number: Option<NumberFilter>,
 }
 
 /// What saving contacts did.

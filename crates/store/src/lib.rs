@@ -27,14 +27,14 @@ mod webhook_health;
 use std::collections::{BTreeSet, HashMap};
 
 use calls::{
-    CallEvent, CallId, ContactRef, Interaction, MatchRules, OutgoingAlert, PhoneNumber, Record, Region, Seal,
-    Seals,
+    CallEvent, CallId, Contact, ContactRef, Interaction, MatchRules, OutgoingAlert, PhoneNumber, Record,
+    Region, Seal, Seals,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 pub use activity::Activity;
-pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople};
+pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople, PeopleSearch};
 pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
 pub use error::StoreError;
 pub use import::{
@@ -225,6 +225,23 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<ContactsSaved, StoreError> {
         on!(self, database => database.save_contacts(contacts, rules.clone(), now))
+    }
+
+    /// What the mirror knows of these people; who is not in it is missing.
+    pub async fn contacts(
+        &self,
+        people: BTreeSet<ContactRef>,
+    ) -> Result<HashMap<ContactRef, Contact>, StoreError> {
+        on!(self, database => database.contacts(people))
+    }
+
+    /// Looks for people, by their names.
+    pub async fn search_contacts(
+        &self,
+        search: PeopleSearch,
+        limit: u32,
+    ) -> Result<Vec<ContactWithPhones>, StoreError> {
+        on!(self, database => database.search_contacts(search, limit))
     }
 
     /// Mirrors the account's own telephone numbers, which may be its employees' too: no call is linked with anybody by

@@ -22,6 +22,8 @@ pub struct InteractionFilter {
     pub direction: Option<Direction>,
     /// Whether the CRM's person is known.
     pub match_state: Option<MatchState>,
+    /// Only callers who are to be called back: those in the view `crm_callbacks`.
+    pub to_call_back: bool,
 }
 
 /// A telephone number, or a part of one.

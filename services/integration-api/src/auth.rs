@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::Api;
 use crate::answer::Refusal;
+use crate::session;
 
 /// The scope that reading needs.
 pub const READ: &str = "callrail:read";
@@ -75,8 +76,10 @@ pub enum InvalidTokenRules {
 pub(crate) struct User {
     /// The CRM's id; tokens of programs may have none.
     pub(crate) id: Option<String>,
+    /// What the token is good for.
+    pub(crate) scopes: Vec<String>,
     /// When the token ends: a stream ends with it.
-    expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 impl User {
@@ -116,22 +119,17 @@ impl TokenRules {
         self.secret.as_deref()
     }
 
-    /// Checks the value of the header `Authorization`, and that the token is good for `scope`.
-    fn check(&self, authorization: Option<&str>, scope: &str) -> Result<User, Refusal> {
+    /// Checks the token that a request shows, and that it is good for `scope`.
+    fn check(&self, shown: Result<String, Refusal>, scope: &str) -> Result<User, Refusal> {
         let Some((key, validation)) = &self.check else {
             return Err(unauthorized(
                 "no_key",
                 "No token can be checked, since neither JWT_SECRET nor JWT_PUBLIC_KEY is set",
             ));
         };
-        let token = authorization.and_then(bearer).ok_or_else(|| {
-            unauthorized(
-                "token_missing",
-                "The request carries no token: send the header `Authorization: Bearer TOKEN`",
-            )
-        })?;
+        let token = shown?;
         let token =
-            jsonwebtoken::decode::<Map<String, Value>>(token, key, validation).map_err(
+            jsonwebtoken::decode::<Map<String, Value>>(&token, key, validation).map_err(
                 |error| match error.kind() {
                     ErrorKind::ExpiredSignature => unauthorized("token_expired", "The token has expired"),
                     ErrorKind::InvalidAudience => {
@@ -162,6 +160,7 @@ impl TokenRules {
         let expires_at = DateTime::from_timestamp(expires_at as i64, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
         Ok(User {
             id: claims.get(&self.user_claim).and_then(text),
+            scopes: scopes(&claims).map(str::to_owned).collect(),
             expires_at,
         })
     }
@@ -174,10 +173,8 @@ pub(crate) async fn authorise(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let checked = match request.app_data::<Data<Api>>() {
         Some(api) => {
-            let authorization = request.headers().get(header::AUTHORIZATION);
-            let authorization = authorization.and_then(|value| value.to_str().ok());
             let scope = scope_for(request.method(), request.path());
-            api.settings.tokens.check(authorization, scope)
+            api.settings.tokens.check(shown(&request), scope)
         }
         None => Err(unauthorized("no_key", "No token can be checked")),
     };
@@ -201,11 +198,41 @@ impl FromRequest for User {
     }
 }
 
-/// Reading is GET, and two requests that are no GET for other reasons: they change nothing, and whoever may read may
-/// listen and be alerted.
+/// Reading is GET, and some requests that are no GET for other reasons: they change nothing, and whoever may read may
+/// listen, be alerted, and sign in and out.
 fn scope_for(method: &Method, path: &str) -> &'static str {
-    let reads = method == Method::GET || path.ends_with("/recording/ticket") || path == "/api/pusher/auth";
+    let reads = method == Method::GET
+        || path.ends_with("/recording/ticket")
+        || path == "/api/pusher/auth"
+        || path == "/api/session";
     if reads { READ } else { WRITE }
+}
+
+/// The token of the header `Authorization`; in a browser that has signed in, of its session.
+fn shown(request: &ServiceRequest) -> Result<String, Refusal> {
+    match request.headers().get(header::AUTHORIZATION) {
+        Some(authorization) => {
+            let token = authorization.to_str().ok().and_then(bearer);
+            token.map(str::to_owned).ok_or_else(token_missing)
+        }
+        None => session::token(request.request())?.ok_or_else(token_missing),
+    }
+}
+
+/// The token of the header `Authorization`, for whoever wants a session.
+pub(crate) fn bearer_token(request: &HttpRequest) -> Result<&str, Refusal> {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    let token = authorization
+        .and_then(|value| value.to_str().ok())
+        .and_then(bearer);
+    token.ok_or_else(token_missing)
+}
+
+fn token_missing() -> Refusal {
+    unauthorized(
+        "token_missing",
+        "The request carries no token: send the header `Authorization: Bearer TOKEN`",
+    )
 }
 
 fn bearer(authorization: &str) -> Option<&str> {

@@ -3,6 +3,8 @@
 //! Every endpoint is a file in [`endpoints`]. What they share stands once: who may come in ([`auth`]), how a refusal
 //! looks ([`answer`]), the JSON of what they tell ([`shapes`]), where a list goes on ([`cursor`]). Two tasks work in
 //! the background: [`connection`] knows whether CallRail answers, [`alert_feed`] reads alerts for all who listen.
+//!
+//! People look at it all through a page ([`console`]), which asks the same endpoints as everybody.
 
 mod advice;
 mod alert_feed;
@@ -10,12 +12,15 @@ mod answer;
 mod auth;
 mod body;
 mod connection;
+mod console;
 mod cursor;
 pub mod dead_letters;
 mod endpoints;
 mod event_stream;
 mod path;
+mod people;
 mod query;
+mod session;
 mod shapes;
 mod ticket;
 pub mod webhooks;
@@ -194,7 +199,10 @@ impl IntegrationApi {
             .service(protected("/api/interactions", endpoints::interactions, origins))
             .service(protected("/api/review", endpoints::review, origins))
             .service(protected("/api/contacts", endpoints::contacts, origins))
-            .service(protected("/api/dead-letters", endpoints::dead_letters, origins));
+            .service(protected("/api/callbacks", endpoints::callbacks, origins))
+            .service(protected("/api/dead-letters", endpoints::dead_letters, origins))
+            .service(protected("/api/session", endpoints::session, origins))
+            .service(console::service());
     }
 }
 

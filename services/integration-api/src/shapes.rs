@@ -217,6 +217,8 @@ pub(crate) struct InteractionShape {
     #[schema(value_type = Option<String>)]
     company_id: Option<CompanyId>,
     customer_name: Option<String>,
+    /// With whom it is linked, by the name that the CRM has.
+    contact: Option<Person>,
     /// By which rule it was matched, or why not.
     match_method: &'static str,
     /// All who have the number, when they are several.
@@ -232,6 +234,9 @@ pub(crate) struct Person {
     pub(crate) kind: String,
     /// The CRM's id.
     pub(crate) id: String,
+    /// The CRM's name, as far as it is known; need not be sent.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
 }
 
 impl From<&ContactRef> for Person {
@@ -239,6 +244,7 @@ impl From<&ContactRef> for Person {
         Self {
             kind: contact.kind.as_str().to_owned(),
             id: contact.id.clone(),
+            name: None,
         }
     }
 }
@@ -304,6 +310,7 @@ impl From<&Interaction> for InteractionShape {
             agent_email: row.agent_email,
             company_id: row.company_id,
             customer_name: row.customer_name,
+            contact: row.link.contact().as_ref().map(Person::from),
             match_method: row.link.method.as_str(),
             match_candidates: row.link.candidates.iter().map(Person::from).collect(),
             lead_id: row.link.lead_id,
@@ -311,6 +318,13 @@ impl From<&Interaction> for InteractionShape {
             spam: row.spam,
             vanished: false,
         }
+    }
+}
+
+impl InteractionShape {
+    /// All whom it speaks of.
+    pub(crate) fn people(&mut self) -> impl Iterator<Item = &mut Person> {
+        self.contact.iter_mut().chain(&mut self.match_candidates)
     }
 }
 
@@ -438,6 +452,14 @@ impl OneHistory {
             matched: history.row.as_ref().map(|row| MatchShape::from(&row.link)),
             reread: history.reread,
         }
+    }
+}
+
+impl OneHistory {
+    /// All whom it speaks of.
+    pub(crate) fn people(&mut self) -> impl Iterator<Item = &mut Person> {
+        let matched = self.matched.iter_mut();
+        matched.flat_map(|matched| matched.contact.iter_mut().chain(&mut matched.candidates))
     }
 }
 

@@ -794,7 +794,7 @@ async fn calls_are_searched_page_by_page_explained_and_linked() {
     assert_eq!(history["sealed"][0]["by"], "7", "{history}");
     assert_eq!(
         history["matched"]["contact"],
-        json!({"kind": "customer", "id": "42"})
+        json!({"kind": "customer", "id": "42", "name": null})
     );
     assert!(!history.to_string().contains("access_key"), "{history}");
     let answer = api.post(&format!("/api/interactions/{id}/link"), json!({})).await;

@@ -96,7 +96,7 @@ async fn every_endpoint_of_the_description_asks_for_a_token() {
     for path in [
         "/api/integrations/callrail/nothing",
         "/api/interactions/1/2/3",
-        "/api/contacts",
+        "/api/pusher/auth",
     ] {
         assert_eq!(
             ask(&trunkline, Method::GET, path, None).await.status,
@@ -105,7 +105,7 @@ async fn every_endpoint_of_the_description_asks_for_a_token() {
     }
     let cases = [
         ("/api/integrations/callrail/nothing", 404, "not_found"),
-        ("/api/contacts", 405, "method_not_allowed"),
+        ("/api/pusher/auth", 405, "method_not_allowed"),
         ("/nothing", 404, "not_found"),
     ];
     for (path, status, code) in cases {

@@ -17,6 +17,7 @@ mod chaos;
 mod commands;
 mod connect;
 mod crash;
+mod console;
 mod dead_letters;
 mod demo;
 mod doctor;

@@ -1,7 +1,7 @@
 //! Looking for calls.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use uuid::Uuid;
 
 use super::Postgres;
@@ -28,7 +28,8 @@ impl Postgres {
                 ", created_at, updated_at, vanished
                  from trunkline.interactions, (
                      select {} as number, {} as number_like, {} as name_like, {} as from_time, {} as to_time,
-                            {} as outcome, {} as direction, {} as match_state, {} as before_time, {} as before_id
+                            {} as outcome, {} as direction, {} as match_state, {} as to_call_back,
+                            {} as before_time, {} as before_id
                  ) wanted
                  where not spam and not vanished
                    and (wanted.number is null
@@ -52,6 +53,10 @@ impl Postgres {
                             when lead_id is not null or customer_id is not null then 'matched'
                             else 'unmatched'
                         end)
+                   and (not wanted.to_call_back
+                        or exists (
+                            select 1 from trunkline.crm_callbacks callback where callback.id = interactions.id
+                        ))
                    and (wanted.before_time is null
                         or (scheduled_at, interactions.id) < (wanted.before_time, wanted.before_id))
                  order by scheduled_at desc, interactions.id desc
@@ -65,6 +70,7 @@ impl Postgres {
             .bind::<Nullable<Text>, _>(filter.outcome.map(calls::Outcome::as_str))
             .bind::<Nullable<Text>, _>(filter.direction.map(direction_name))
             .bind::<Nullable<Text>, _>(filter.match_state.map(MatchState::as_str))
+            .bind::<Bool, _>(filter.to_call_back)
             .bind::<Nullable<SqlTime>, _>(before.map(|before| Time(before.scheduled_at)))
             .bind::<Nullable<SqlId>, _>(before.map(|before| Id(before.id)))
             .bind::<BigInt, _>(i64::from(limit))

@@ -6,6 +6,7 @@ mod apply;
 mod contacts;
 mod dead_letters;
 mod imports;
+mod people;
 mod read;
 mod reconcile;
 mod recordings;

@@ -1,7 +1,8 @@
 //! Looking for calls.
 
-use diesel::dsl::{exists, not};
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use uuid::Uuid;
 
 use super::Sqlite;
@@ -86,6 +87,12 @@ impl Sqlite {
                     MatchState::Matched => query.filter(not(is_ambiguous()).and(is_linked())),
                     MatchState::Unmatched => query.filter(not(is_ambiguous()).and(not(is_linked()))),
                 };
+            }
+            if filter.to_call_back {
+                // Asked call by call, latest first, until there are enough: the whole view takes long.
+                query = query.filter(sql::<Bool>(
+                    "exists (select 1 from crm_callbacks callback where callback.id = interactions.id)",
+                ));
             }
             if let Some(InteractionPosition { scheduled_at, id }) = before {
                 let at_that_time = interactions::scheduled_at.eq(Time(scheduled_at));

@@ -5,15 +5,22 @@ use actix_web::web::{Data, Path, Payload};
 use calls::{Contact, ContactKind, ContactRef, PhoneNumber, Region};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use store::{ContactWithPhones, ContactsSaved};
-use utoipa::ToSchema;
+use store::{ContactWithPhones, ContactsSaved, NumberFilter, PeopleSearch};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::answer::{Answer, Refusal};
 use crate::shapes::{Done, Problem, SUCCESS};
-use crate::{Api, body};
+use crate::{Api, body, query};
 
 /// How many contacts are saved at a time.
 const BATCH: usize = 1_000;
+
+/// How many people a search finds, unless the caller says otherwise, and at most.
+const PAGE: u32 = 20;
+const MAX_PAGE: u32 = 100;
+
+/// With fewer digits a number says nothing.
+const MIN_DIGITS: usize = 3;
 
 /// How many problems are told one by one.
 const PROBLEMS_SHOWN: usize = 100;
@@ -126,6 +133,77 @@ fn contact_ref(kind: &str, id: String) -> Result<ContactRef, &'static str> {
         return Err("id is empty");
     }
     Ok(ContactRef { kind, id })
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Search {
+    /// A part of a name, a telephone number in any spelling or a part of one, or the CRM's id.
+    q: Option<String>,
+    /// How many, up to 100; 20 unless said otherwise.
+    limit: Option<u32>,
+}
+
+/// People that were found.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PeopleFound {
+    #[schema(example = "success")]
+    status: &'static str,
+    contacts: Vec<PersonFound>,
+}
+
+/// One of the CRM's people, as the CRM told.
+#[derive(Serialize, ToSchema)]
+struct PersonFound {
+    /// `lead` or `customer`.
+    kind: &'static str,
+    /// The CRM's id.
+    id: String,
+    name: Option<String>,
+    owner_id: Option<String>,
+    /// E.164.
+    phones: Vec<String>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<ContactWithPhones> for PersonFound {
+    fn from(ContactWithPhones { contact, phones }: ContactWithPhones) -> Self {
+        Self {
+            kind: contact.contact.kind.as_str(),
+            id: contact.contact.id,
+            name: contact.name,
+            owner_id: contact.owner_id,
+            phones: phones.iter().map(|number| number.as_str().to_owned()).collect(),
+            updated_at: contact.updated_at,
+        }
+    }
+}
+
+/// Looks for people by name, number or id.
+#[utoipa::path(
+    get,
+    path = "/api/contacts",
+    operation_id = "search_contacts",
+    tag = "contacts",
+    params(Search),
+    responses((status = 200, description = "Those that were found, by their names", body = PeopleFound))
+)]
+pub(crate) async fn search(search: query::Parameters<Search>, api: Data<Api>) -> Answer {
+    let text = search.q.as_deref().unwrap_or_default().trim().to_owned();
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    // "7 Eleven" is a name.
+    let is_number = digits >= MIN_DIGITS && !text.chars().any(char::is_alphabetic);
+    let number = is_number.then(|| NumberFilter::read(&text, api.settings.region));
+    let wanted = PeopleSearch {
+        text,
+        number: number.flatten(),
+    };
+    let limit = search.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let found = api.store.search_contacts(wanted, limit).await?;
+    Ok(HttpResponse::Ok().json(PeopleFound {
+        status: SUCCESS,
+        contacts: found.into_iter().map(Into::into).collect(),
+    }))
 }
 
 /// Tells of a person: new, or changed. Earlier calls that had no match are linked.

@@ -11,8 +11,10 @@ use uuid::Uuid;
 
 use crate::answer::{Answer, Refusal};
 use crate::auth::User;
-use crate::shapes::{InteractionPage, OneHistory, OneInteraction, Person, Problem, SUCCESS};
-use crate::{Api, body, cursor, path, query};
+use crate::shapes::{
+    InteractionPage, InteractionShape, OneHistory, OneInteraction, Person, Problem, SUCCESS,
+};
+use crate::{Api, body, cursor, path, people, query};
 
 /// How many interactions a page has, unless the caller says otherwise, and at most.
 pub(super) const PAGE: u32 = 50;
@@ -68,6 +70,7 @@ impl Search {
                 MatchState::from_name,
                 "match must be matched, unmatched or ambiguous",
             )?,
+            to_call_back: false,
         })
     }
 }
@@ -107,17 +110,34 @@ pub(crate) async fn search(search: query::Parameters<Search>, api: Data<Api>) ->
     let before = search.cursor.as_deref().map(cursor::position).transpose()?;
     let filter = search.filter(&api)?;
     let found = api.store.search_interactions(filter, limit, before).await?;
-    Ok(HttpResponse::Ok().json(page(&found, limit)))
+    Ok(HttpResponse::Ok().json(page(&api, &found, limit).await?))
 }
 
 /// A page, with where it goes on if it is full.
-pub(super) fn page(found: &[StoredInteraction], limit: u32) -> InteractionPage {
+pub(super) async fn page(
+    api: &Api,
+    found: &[StoredInteraction],
+    limit: u32,
+) -> Result<InteractionPage, Refusal> {
     let last = found.last().filter(|_| found.len() >= limit as usize);
-    InteractionPage {
+    let mut interactions: Vec<InteractionShape> = found.iter().map(Into::into).collect();
+    let people = interactions.iter_mut().flat_map(InteractionShape::people);
+    people::name(&api.store, people.collect()).await?;
+    Ok(InteractionPage {
         status: SUCCESS,
-        interactions: found.iter().map(Into::into).collect(),
+        interactions,
         next: last.map(|last| cursor::of_position(last.position())),
-    }
+    })
+}
+
+/// One call as it is told.
+async fn shown(api: &Api, found: &StoredInteraction) -> Result<OneInteraction, Refusal> {
+    let mut interaction: InteractionShape = found.into();
+    people::name(&api.store, interaction.people().collect()).await?;
+    Ok(OneInteraction {
+        status: SUCCESS,
+        interaction,
+    })
 }
 
 /// One call, hidden or not.
@@ -134,10 +154,7 @@ pub(super) fn page(found: &[StoredInteraction], limit: u32) -> InteractionPage {
 )]
 pub(crate) async fn show(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
     let found = find(&api, *id).await?;
-    Ok(HttpResponse::Ok().json(OneInteraction {
-        status: SUCCESS,
-        interaction: (&found).into(),
-    }))
+    Ok(HttpResponse::Ok().json(shown(&api, &found).await?))
 }
 
 async fn find(api: &Api, id: Uuid) -> Result<StoredInteraction, Refusal> {
@@ -162,7 +179,9 @@ pub(crate) async fn history(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
     let call_sid = find(&api, *id).await?.interaction.call_sid;
     let history = api.store.call(&call_sid).await?;
     let history = history.ok_or_else(|| Refusal::not_found("There is no interaction with this id"))?;
-    Ok(HttpResponse::Ok().json(OneHistory::new(&call_sid, &history)))
+    let mut history = OneHistory::new(&call_sid, &history);
+    people::name(&api.store, history.people().collect()).await?;
+    Ok(HttpResponse::Ok().json(history))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -203,10 +222,7 @@ pub(crate) async fn link(id: path::Segment<Uuid>, payload: Payload, user: User, 
         .await?;
     tracing::info!(call.id = %call_sid, "a call was linked by a person's decision");
     let found = find(&api, *id).await?;
-    Ok(HttpResponse::Ok().json(OneInteraction {
-        status: SUCCESS,
-        interaction: (&found).into(),
-    }))
+    Ok(HttpResponse::Ok().json(shown(&api, &found).await?))
 }
 
 fn contact(person: Person) -> Result<ContactRef, Refusal> {

@@ -23,7 +23,7 @@ const REMEMBERED: usize = 10_000;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Since {
-    /// `cursor` of the answer before; without it: the last 30 s.
+    /// `cursor` of the answer before, or a time (RFC 3339) to begin with; without it: the last 30 s.
     since: Option<String>,
 }
 
@@ -31,7 +31,10 @@ impl Since {
     /// Up to when the reader knows the alerts.
     fn known(&self) -> Result<DateTime<Utc>, Refusal> {
         match &self.since {
-            Some(cursor) => cursor::time(cursor),
+            Some(text) => match DateTime::parse_from_rfc3339(text) {
+                Ok(time) => Ok(time.to_utc()),
+                Err(_) => cursor::time(text),
+            },
             None => Ok(Utc::now()),
         }
     }

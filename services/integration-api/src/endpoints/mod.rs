@@ -1,6 +1,7 @@
 //! The endpoints, one a file, and where they are.
 
 pub(crate) mod call;
+pub(crate) mod callbacks;
 pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod import_calls;
@@ -11,6 +12,7 @@ pub(crate) mod openapi;
 pub(crate) mod pusher_auth;
 pub(crate) mod recording;
 pub(crate) mod review;
+pub(crate) mod session;
 pub(crate) mod setup_webhook;
 pub(crate) mod status;
 pub(crate) mod test_connection;
@@ -66,9 +68,30 @@ pub(crate) fn review(app: &mut ServiceConfig) {
 
 /// Below `/api/contacts`.
 pub(crate) fn contacts(app: &mut ServiceConfig) {
-    app.service(at("", [post().to(contacts::save_many)])).service(at(
+    app.service(at(
+        "",
+        [get().to(contacts::search), post().to(contacts::save_many)],
+    ))
+    .service(at(
         "/{kind}/{id}",
         [put().to(contacts::save), delete().to(contacts::remove)],
+    ));
+}
+
+/// Below `/api/callbacks`.
+pub(crate) fn callbacks(app: &mut ServiceConfig) {
+    app.service(at("", [get().to(callbacks::list)]));
+}
+
+/// Below `/api/session`.
+pub(crate) fn session(app: &mut ServiceConfig) {
+    app.service(at(
+        "",
+        [
+            get().to(session::show),
+            post().to(session::sign_in),
+            delete().to(session::sign_out),
+        ],
     ));
 }
 

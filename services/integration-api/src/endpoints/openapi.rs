@@ -5,8 +5,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    call, contacts, dead_letters, import_calls, imports, interactions, list_alerts, pusher_auth, recording,
-    review, setup_webhook, status, test_connection,
+    call, callbacks, contacts, dead_letters, import_calls, imports, interactions, list_alerts, pusher_auth,
+    recording, review, session, setup_webhook, status, test_connection,
 };
 
 #[derive(OpenApi)]
@@ -36,6 +36,8 @@ use super::{
         interactions::history,
         interactions::link,
         review::list,
+        callbacks::list,
+        contacts::search,
         contacts::save,
         contacts::remove,
         contacts::save_many,
@@ -43,6 +45,9 @@ use super::{
         dead_letters::show,
         dead_letters::replay,
         dead_letters::discard,
+        session::sign_in,
+        session::show,
+        session::sign_out,
     ),
     security(("token" = [])),
     modifiers(&Token)

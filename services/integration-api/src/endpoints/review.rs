@@ -60,5 +60,5 @@ pub(crate) async fn list(review: query::Parameters<Review>, api: Data<Api>) -> A
     }
     found.sort_by_key(|one| Reverse((one.interaction.scheduled_at, one.interaction.id)));
     found.truncate(limit as usize);
-    Ok(HttpResponse::Ok().json(page(&found, limit)))
+    Ok(HttpResponse::Ok().json(page(&api, &found, limit).await?))
 }

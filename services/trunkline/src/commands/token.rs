@@ -7,7 +7,7 @@ use integration_api::{MIN_SECRET_BYTES, READ, WRITE};
 use jsonwebtoken::{EncodingKey, Header};
 use runtime::Settings;
 use runtime::settings::Span;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Prints a token for `Authorization: Bearer`.
 #[derive(Args)]
@@ -48,10 +48,13 @@ impl Token {
                 claims[claim] = json!(value);
             }
         }
-        let key = EncodingKey::from_secret(secret.as_bytes());
-        let token =
-            jsonwebtoken::encode(&Header::default(), &claims, &key).context("cannot sign the token")?;
-        println!("{token}");
+        println!("{}", sign(&secret, &claims)?);
         Ok(())
     }
+}
+
+/// Signs claims by HS256.
+pub(crate) fn sign(secret: &str, claims: &Value) -> anyhow::Result<String> {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    jsonwebtoken::encode(&Header::default(), claims, &key).context("cannot sign the token")
 }

@@ -11,6 +11,7 @@ pub(crate) mod convergence;
 pub(crate) mod dead_letters;
 pub(crate) mod decisions;
 pub(crate) mod imports;
+pub(crate) mod people;
 pub(crate) mod reconcile;
 pub(crate) mod recordings;
 pub(crate) mod requests;
@@ -174,6 +175,10 @@ macro_rules! run_suite_on {
                 a_report_that_is_late_changes_nothing
                 a_limit_of_zero_grants_nothing_and_of_one_one
                 what_is_older_than_a_day_is_forgotten
+            }
+            people {
+                people_are_found_by_name_id_or_number
+                who_is_known_is_told_by_name
             }
             search {
                 calls_are_listed_latest_first_page_by_page

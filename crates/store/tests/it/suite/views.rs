@@ -1,6 +1,8 @@
 //! The views that a CRM shows.
 
+use calls::CallId;
 use serde_json::json;
+use store::InteractionFilter;
 
 use super::Database;
 use crate::samples::{
@@ -19,6 +21,21 @@ async fn callbacks<D: Database>(database: &D, calls: usize) -> Vec<usize> {
             found.push(n);
         }
     }
+    // The search finds the same.
+    let filter = InteractionFilter {
+        to_call_back: true,
+        ..InteractionFilter::default()
+    };
+    let searched = database
+        .store()
+        .search_interactions(filter, 100, None)
+        .await
+        .unwrap();
+    let mut searched: Vec<CallId> = searched.into_iter().map(|one| one.interaction.call_sid).collect();
+    searched.sort();
+    let mut expected: Vec<CallId> = found.iter().copied().map(call_id).collect();
+    expected.sort();
+    assert_eq!(searched, expected);
     found
 }
 

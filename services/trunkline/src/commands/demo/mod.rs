@@ -70,6 +70,10 @@ impl Demo {
             "Trunkline runs, and a simulated CallRail calls. Data: {}\n",
             folder.path().display()
         );
+        // With --exit nobody watches.
+        if let Some(url) = processes.console_url()?.filter(|_| !self.exit) {
+            println!("The console, which signs you in: {url}\n");
+        }
 
         let viewer = Viewer::start(store.clone(), Utc::now());
         let deliveries = Deliveries::default();

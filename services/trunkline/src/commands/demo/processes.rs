@@ -8,11 +8,21 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use chrono::{TimeDelta, Utc};
+use integration_api::{READ, WRITE};
+use runtime::settings::KEYS;
+use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use crate::commands::token;
 
 /// How long a process may take to get ready, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long the session at the console is good.
+const TOKEN_HOLDS: TimeDelta = TimeDelta::hours(12);
 
 /// How long the next worker lives before it is killed.
 const BETWEEN_KILLS: Duration = Duration::from_millis(700);
@@ -21,6 +31,8 @@ const BETWEEN_KILLS: Duration = Duration::from_millis(700);
 pub(super) struct Processes {
     folder: PathBuf,
     signing_key: String,
+    /// Makes and checks the tokens of the demo's own people.
+    jwt_secret: String,
     http_address: String,
     running: Vec<Process>,
     kill: bool,
@@ -39,6 +51,9 @@ impl Processes {
         let mut processes = Self {
             folder: folder.to_owned(),
             signing_key: signing_key.to_owned(),
+            jwt_secret: [Uuid::new_v4(), Uuid::new_v4()]
+                .map(|id| id.simple().to_string())
+                .concat(),
             http_address: free_address()?,
             running: Vec::new(),
             kill,
@@ -65,6 +80,26 @@ impl Processes {
 
     pub(super) fn webhook_url(&self) -> String {
         format!("http://{}/api/webhooks/callrail", self.http_address)
+    }
+
+    /// Where the console is, with a token that signs whoever opens it in; `None` if nothing serves it.
+    ///
+    /// The token stands behind the `#`, which no browser sends anywhere, and the page takes it away.
+    pub(super) fn console_url(&self) -> anyhow::Result<Option<String>> {
+        if self.kill {
+            return Ok(None);
+        }
+        let scopes = [READ, WRITE].join(" ");
+        let claims = json!({
+            "sub": "demo",
+            "scope": scopes,
+            "exp": (Utc::now() + TOKEN_HOLDS).timestamp(),
+        });
+        let token = token::sign(&self.jwt_secret, &claims)?;
+        Ok(Some(format!(
+            "http://{}/console#token={token}",
+            self.http_address
+        )))
     }
 
     pub(super) fn kills(&self) -> u32 {
@@ -138,17 +173,21 @@ impl Processes {
             .append(true)
             .open(&log)
             .context("cannot write the log")?;
-        Command::new(program)
+        let mut process = Command::new(program);
+        // No setting of the caller's matters: neither his account, nor, in another folder, his trunkline.toml or .env.
+        for key in KEYS {
+            process
+                .env_remove(key.name)
+                .env_remove([key.name, "_FILE"].concat());
+        }
+        process
             .arg(command)
-            // In the folder, so that a trunkline.toml or .env of the caller does not matter.
             .current_dir(&self.folder)
             .env("DATA_DIR", ".")
             .env("CALLRAIL_SIGNING_KEYS", &self.signing_key)
+            .env("JWT_SECRET", &self.jwt_secret)
             .env("HTTP_ADDRESS", &self.http_address)
             .env("METRICS_ADDRESS", health_address)
-            .env_remove("DATABASE_URL")
-            .env_remove("QUEUE_URL")
-            .env_remove("PUSHER_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
