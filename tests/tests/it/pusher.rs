@@ -100,6 +100,20 @@ async fn no_alert_of_a_call_holds_a_link_to_the_recording_or_a_word_that_was_spo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pushers_servers_learn_no_name_and_no_number_if_so_it_is_set() {
+    let (peer, address) = Peer::start(Mood::Fine);
+    let trunkline = installation(&url(&address))
+        .await
+        .with("PUSHER_PAYLOAD", "minimal");
+    let running = trunkline.start("run").await;
+    post(&trunkline, "pre-call", "pre_call.json").await;
+    let events = peer.events("incoming-call", 2).await;
+    let told: Vec<&String> = events[0].data.as_object().unwrap().keys().collect();
+    assert_eq!(told, ["at", "call_sid", "id", "interaction_id", "kind"]);
+    running.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_nobody_took_is_told_as_missed() {
     let (peer, address) = Peer::start(Mood::Fine);
     let trunkline = installation(&url(&address)).await;
@@ -144,7 +158,7 @@ async fn alerts_wait_for_a_pusher_that_cannot_be_reached() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_wait_for_a_pusher_that_answers_500() {
-    let (peer, address) = Peer::start(Mood::Broken);
+    let (peer, address) = Peer::start(Mood::Answers(500));
     let trunkline = installation(&url(&address)).await;
     let running = trunkline.start("run").await;
     for number in 0..5 {
@@ -160,6 +174,29 @@ async fn alerts_wait_for_a_pusher_that_answers_500() {
         .filter_map(|event| event.data["call_sid"].as_str())
         .collect();
     assert_eq!(calls.len(), 5);
+    assert_eq!(trunkline.dead_letters().await, []);
+    running.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pusher_that_limits_or_hangs_costs_no_alert_and_holds_up_no_call() {
+    let (peer, address) = Peer::start(Mood::Fine);
+    let trunkline = installation(&url(&address)).await;
+    let running = trunkline.start("run").await;
+    for (number, mood) in [(0, Mood::Answers(429)), (1, Mood::Hangs)] {
+        peer.becomes(mood);
+        let asked = peer.refused().len();
+        let call_sid = post_renamed(&trunkline, "post-call", "post_call_missed.json", number).await;
+        peer.refuses(asked + 1).await;
+        let written = eventually(|| trunkline.row(&call_sid)).await;
+        assert!(written.is_some(), "{mood:?} keeps a call from its row");
+    }
+
+    peer.becomes(Mood::Fine);
+    let events = peer.events("call-missed", 4).await;
+    trunkline.settle().await;
+    let ids: BTreeSet<String> = events.iter().map(|event| event.data["id"].to_string()).collect();
+    assert_eq!(ids.len(), 2);
     assert_eq!(trunkline.dead_letters().await, []);
     running.kill().await;
 }

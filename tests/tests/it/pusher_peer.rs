@@ -1,11 +1,15 @@
-//! A server that takes events as Pusher does, and refuses them as Pusher does.
+//! A server that takes events as Pusher does, refuses them as Pusher does, and hands them to the pages that have
+//! joined their channels.
 //!
-//! It checks what Pusher's HTTP API reference asks for ("Authentication", "POST batch events", "GET channels") with code of its own.
+//! It checks what Pusher's HTTP API reference asks for ("Authentication", "POST batch events", "GET channels") with code
+//! of its own; to pages it speaks as much of the Channels protocol (version 7) as `pusher-js` needs: [`pages`].
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+mod pages;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -17,7 +21,7 @@ use sha2::Sha256;
 use trunkline_tests::eventually;
 
 const APP_ID: &str = "4711";
-const KEY: &str = "278d425bdf160c739803";
+pub(crate) const KEY: &str = "278d425bdf160c739803";
 const SECRET: &str = "7ad3773142a6692b25b8";
 
 /// Pusher's limits: seconds, events in a batch, bytes of an event's data, characters of names.
@@ -38,8 +42,10 @@ pub(crate) struct Peer {
 pub(crate) enum Mood {
     /// Takes it.
     Fine,
-    /// Answers 500.
-    Broken,
+    /// Answers with this status.
+    Answers(u16),
+    /// Never answers.
+    Hangs,
 }
 
 /// An event that the server took.
@@ -56,6 +62,7 @@ struct State {
     received: Mutex<Vec<Received>>,
     /// Status and reason of every request that was not taken.
     refused: Mutex<Vec<(u16, String)>>,
+    pages: pages::Pages,
 }
 
 /// The setting `PUSHER_URL` for a server at this address.
@@ -82,15 +89,20 @@ impl Peer {
             mood: Mutex::new(mood),
             received: Mutex::default(),
             refused: Mutex::default(),
+            pages: pages::Pages::default(),
         });
         let shared = web::Data::from(Arc::clone(&state));
-        let server =
-            HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(take)))
-                .workers(1)
-                .disable_signals()
-                .listen(listener)
-                .unwrap()
-                .run();
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(shared.clone())
+                .route("/app/{key}", web::get().to(pages::join))
+                .default_service(web::to(take))
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
         let handle = server.handle();
         tokio::spawn(server);
         Self {
@@ -152,14 +164,21 @@ async fn take(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -
     if let Err((status, reason)) = authenticate(&request, &body) {
         return refuse(status, reason);
     }
-    if *state.mood.lock().unwrap() == Mood::Broken {
-        return refuse(500, "broken");
+    let mood = *state.mood.lock().unwrap();
+    match mood {
+        Mood::Fine => {}
+        Mood::Answers(status) => return refuse(status, "broken"),
+        Mood::Hangs => {
+            drop(refuse(500, "never said"));
+            return std::future::pending().await;
+        }
     }
     if request.method() == "GET" {
         return HttpResponse::Ok().body("{\"channels\":{}}");
     }
     match events(&body) {
         Ok(events) => {
+            state.pages.tell(&events).await;
             state.received.lock().unwrap().extend(events);
             HttpResponse::Ok().body("{}")
         }
