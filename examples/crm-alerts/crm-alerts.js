@@ -54,19 +54,25 @@ async function catchUp() {
 }
 
 function show(alert, isMine) {
-  const pop = document.getElementById(alert.call_sid) ?? pops.appendChild(document.createElement("article"));
-  pop.id = alert.call_sid;
-  if (isMine) pop.classList.add("mine");
   // An alert may come twice, and by two channels.
-  if (known.has(alert.id)) return;
+  const isKnown = known.has(alert.id);
   known.add(alert.id);
+  const pop =
+    document.getElementById(alert.call_sid) ?? (isKnown ? null : pops.appendChild(document.createElement("article")));
+  if (isMine) pop?.classList.add("mine");
+  if (isKnown) return;
+  pop.id = alert.call_sid;
   const [state, words] = EVENTS[alert.kind];
-  pop.className = ["pop", state, isMine || pop.classList.contains("mine") ? "mine" : ""].join(" ");
+  pop.className = ["pop", state, pop.classList.contains("mine") ? "mine" : ""].join(" ");
   // Always as text: a caller's name may hold anything.
   const who = document.createElement("h2");
   who.textContent = `${alert.contact?.name ?? alert.from ?? "A withheld number"} ${words}`;
   const what = document.createElement("p");
-  what.textContent = [alert.contact ? `${alert.contact.kind} ${alert.contact.id}` : "not in the CRM", alert.from, alert.source]
+  what.textContent = [
+    alert.contact ? `${alert.contact.kind} ${alert.contact.id}` : "not in the CRM",
+    alert.from,
+    alert.source,
+  ]
     .filter(Boolean)
     .join(" · ");
   pop.replaceChildren(who, what);

@@ -50,7 +50,8 @@ export async function open(browser, url, options = {}) {
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(error.message));
   page.on("console", (message) => {
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) page.complaints.push(message.text());
+    if (message.type() === "error" && !/Failed to load resource/.test(message.text()))
+      page.complaints.push(message.text());
   });
   await page.goto(url);
   return page;
@@ -99,6 +100,7 @@ export async function accessible(page, name) {
   // Around the page's policy, which lets no script in: an evaluation is none of the page's.
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  expect(found.passes.length > 5, "axe-core has looked at nothing");
   const grave = found.violations.filter((one) => one.impact === "serious" || one.impact === "critical");
   const text = grave.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`).join("\n");
   expect(grave.length === 0, `${name} is not accessible:\n${text}`);
@@ -124,13 +126,13 @@ export function serveExample(port, its) {
 }
 
 export function exampleSettings(trunkline, its = {}) {
-  const [host, port] = settings.pusher.address.split(":");
+  const { host, port, key } = settings.pusher;
   return {
     trunkline,
     token: settings.token,
     user: "7",
-    key: settings.pusher.key,
-    pusher: { cluster: "", wsHost: host, wsPort: Number(port), forceTLS: false, enabledTransports: ["ws"] },
+    key,
+    pusher: { cluster: "", wsHost: host, wsPort: port, forceTLS: false, enabledTransports: ["ws"] },
     ...its,
   };
 }
@@ -141,6 +143,9 @@ async function photograph(browser) {
   let number = 0;
   for (const page of browser.contexts().flatMap((context) => context.pages())) {
     const path = join(folder, `${settings.name}-${(number += 1)}.png`);
-    await page.screenshot({ path, fullPage: true }).then(() => console.error(`see ${path} (${page.url().split("#token")[0]})`), () => {});
+    await page.screenshot({ path, fullPage: true }).then(
+      () => console.error(`see ${path} (${page.url().split("#token")[0]})`),
+      () => {},
+    );
   }
 }

@@ -37,7 +37,10 @@ async function watched(browser, replica) {
     // What is only moved is taken away and added in one go.
     new MutationObserver((changes) => {
       const removed = new Set(changes.flatMap((change) => [...change.removedNodes]));
-      changes.flatMap((change) => [...change.addedNodes]).filter((item) => !removed.has(item)).forEach(count);
+      changes
+        .flatMap((change) => [...change.addedNodes])
+        .filter((item) => !removed.has(item))
+        .forEach(count);
     }).observe(board, { childList: true });
   });
   await until(page, () => document.querySelector(".connection").dataset.state === "live");

@@ -1,14 +1,32 @@
 // A call rings: its caller's name stands on the console and on the CRM's page.
 
-import { exampleSettings, expect, noComplaints, open, post, ring, run, serveExample, settings, signedIn, until } from "./browser.mjs";
+import {
+  exampleSettings,
+  expect,
+  noComplaints,
+  open,
+  post,
+  ring,
+  run,
+  serveExample,
+  settings,
+  signedIn,
+  until,
+} from "./browser.mjs";
 
 // The board of the alerts of one call, in every order and each twice. Runs in the page.
 async function foldInAllOrders() {
   const { Board } = await import("/console/board.js");
   const contact = { kind: "customer", id: "42", name: "Jane Dough" };
   const alert = (id, second, kind, more) => ({
-    id, kind, at: new Date(Date.UTC(2026, 0, 1, 12, 0, second)).toISOString(), call_sid: "CAL1", interaction_id: "1",
-    direction: "inbound", from: "+14045550123", ...more,
+    id,
+    kind,
+    at: new Date(Date.UTC(2026, 0, 1, 12, 0, second)).toISOString(),
+    call_sid: "CAL1",
+    interaction_id: "1",
+    direction: "inbound",
+    from: "+14045550123",
+    ...more,
   });
   const alerts = [
     alert("a", 0, "incoming-call", {}),
@@ -16,7 +34,8 @@ async function foldInAllOrders() {
     alert("c", 20, "call-missed", { contact, outcome: "no_answer", duration: 20 }),
     alert("d", 20, "new-lead", { contact, outcome: "no_answer", duration: 20 }),
   ];
-  const orders = (rest) => (rest.length ? rest.flatMap((one) => orders(rest.filter((it) => it !== one)).map((order) => [one, ...order])) : [[]]);
+  const orders = (rest) =>
+    rest.length ? rest.flatMap((one) => orders(rest.filter((it) => it !== one)).map((order) => [one, ...order])) : [[]];
   return orders(alerts).map((order) => {
     const board = new Board();
     [...order, ...order].forEach((one) => board.take(one));
@@ -42,7 +61,10 @@ run(async (browser) => {
   const desk = await signedIn(browser, trunkline);
   expect(!desk.url().includes("token"), "the token stays in the address");
   const cookies = await desk.context().cookies();
-  expect(cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === "Strict", "the session is no such cookie");
+  expect(
+    cookies.length === 1 && cookies[0].httpOnly && cookies[0].sameSite === "Strict",
+    "the session is no such cookie",
+  );
   expect((await desk.evaluate(() => document.cookie)) === "", "a script reads the session");
   await until(desk, () => document.querySelector(".connection")?.dataset.state === "live");
 

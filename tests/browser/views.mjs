@@ -121,7 +121,9 @@ async function review(page) {
   await page.getByText("Linked with Jane Dough.").waitFor();
   await until(page, (before) => document.querySelectorAll(".cards > li").length === before - 1, before);
   await page.evaluate(() => (location.hash = "#/review?match=ambiguous"));
-  await until(page, () => [...document.querySelectorAll(".cards > li")].every((card) => card.textContent.includes("Several")));
+  await until(page, () =>
+    [...document.querySelectorAll(".cards > li")].every((card) => card.textContent.includes("Several")),
+  );
 }
 
 async function callbacks(page) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use callrail_simulator::{ApiOptions, Deliverer, SimulatedAccount, SimulatedApi};
 use calls::{CallId, interaction_id};
 use chrono::{TimeDelta, Utc};
+use reqwest::Url;
 use serde_json::{Value, json};
 use test_servers::{Database, Vhost};
 use tokio::process::Command;
@@ -27,15 +28,35 @@ const PEOPLE: &str = "kind,id,name,owner_id,phone\ncustomer,42,Jane Dough,7,(404
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ring_shows_its_callers_name_on_the_console_and_on_the_crms_page() {
-    let (_pusher, pusher_address) = Peer::start(Mood::Fine);
+    let (_pusher, address) = Peer::start(Mood::Fine);
+    tell_the_story(&pusher_peer::url(&address)).await;
+}
+
+/// The same by a server that people run in Pusher's place.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a real server: ./test --full"]
+async fn a_ring_shows_its_callers_name_by_way_of_a_real_server() {
+    let url = std::env::var("TEST_PUSHER_URL");
+    tell_the_story(&url.expect("./test --full starts a server, or set what tests/servers/sockudo prints"))
+        .await;
+}
+
+async fn tell_the_story(pusher_url: &str) {
     let page_port = free_port();
     let trunkline = Installation::new()
         .with("JWT_SECRET", JWT_SECRET)
-        .with("PUSHER_URL", pusher_peer::url(&pusher_address))
+        .with("PUSHER_URL", pusher_url)
         .with("CORS_ORIGINS", format!("http://127.0.0.1:{page_port}"));
     import(&trunkline, PEOPLE).await;
     let running = trunkline.start("run").await;
-    let settings = settings(&trunkline, &pusher_address, page_port).await;
+    let mut settings = settings(&trunkline).await;
+    let pusher: Url = pusher_url.parse().unwrap();
+    settings["page_port"] = page_port.into();
+    settings["pusher"] = json!({
+        "host": pusher.host_str(),
+        "port": pusher.port(),
+        "key": pusher.username(),
+    });
     browse("story", settings, &trunkline).await;
     running.kill().await;
 }
@@ -84,7 +105,7 @@ async fn every_view_works_by_keyboard_and_keeps_nobody_out() {
         .iter()
         .find(|call| call.expected.recording_url.is_some());
     let recorded = CallId::parse(&recorded.unwrap().call_sid).unwrap();
-    let mut settings = settings(&trunkline, "", 0).await;
+    let mut settings = settings(&trunkline).await;
     settings["recorded_call"] = json!(interaction_id(&recorded));
     browse("views", settings, &trunkline).await;
     running.kill().await;
@@ -94,7 +115,7 @@ async fn every_view_works_by_keyboard_and_keeps_nobody_out() {
 #[ignore = "takes long: ./test --full"]
 async fn two_replicas_show_every_call_once_also_to_who_was_offline() {
     let scaled = Scaled::start().await;
-    let mut settings = settings(&scaled.api, "", 0).await;
+    let mut settings = settings(&scaled.api).await;
     settings["ingest"] = scaled.ingest.url("").into();
     settings["replicas"] = json!([scaled.api.url(""), scaled.other_api.url("")]);
     browse("replicas", settings, &scaled.api).await;
@@ -104,7 +125,7 @@ async fn two_replicas_show_every_call_once_also_to_who_was_offline() {
 #[ignore = "takes long: ./test --full"]
 async fn a_name_stands_on_the_console_within_half_a_second() {
     let scaled = Scaled::start().await;
-    let mut settings = settings(&scaled.api, "", 0).await;
+    let mut settings = settings(&scaled.api).await;
     settings["ingest"] = scaled.ingest.url("").into();
     browse("latency", settings, &scaled.api).await;
 }
@@ -147,14 +168,12 @@ impl Scaled {
 }
 
 /// What the scripts want to know.
-async fn settings(trunkline: &Installation, pusher_address: &str, page_port: u16) -> Value {
+async fn settings(trunkline: &Installation) -> Value {
     let json = |name| serde_json::from_slice::<Value>(&sample(name).body).unwrap();
     json!({
         "trunkline": trunkline.url(""),
         "token": token(trunkline, &["--user", "7"]).await,
         "signing_key": SIGNING_KEY,
-        "pusher": {"address": pusher_address, "key": pusher_peer::KEY},
-        "page_port": page_port,
         "pre_call": json("pre_call.json"),
         "post_call": json("post_call_answered.json"),
     })

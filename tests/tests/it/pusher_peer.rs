@@ -21,7 +21,7 @@ use sha2::Sha256;
 use trunkline_tests::eventually;
 
 const APP_ID: &str = "4711";
-pub(crate) const KEY: &str = "278d425bdf160c739803";
+const KEY: &str = "278d425bdf160c739803";
 const SECRET: &str = "7ad3773142a6692b25b8";
 
 /// Pusher's limits: seconds, events in a batch, bytes of an event's data, characters of names.
