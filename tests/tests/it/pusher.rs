@@ -202,6 +202,24 @@ async fn a_pusher_that_limits_or_hangs_costs_no_alert_and_holds_up_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn alerts_wait_for_a_pusher_that_cuts_every_connection() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let trunkline = installation(&url(&address)).await;
+    let running = trunkline.start("run").await;
+    post(&trunkline, "post-call", "post_call_missed.json").await;
+    for _ in 0..2 {
+        drop(listener.accept().await.unwrap());
+    }
+
+    let peer = Peer::serve(listener.into_std().unwrap(), Mood::Fine);
+    peer.events("call-missed", 2).await;
+    trunkline.settle().await;
+    assert_eq!(trunkline.dead_letters().await, []);
+    running.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_costs_no_alert_and_the_right_one_sends_them_all() {
     let (peer, address) = Peer::start(Mood::Fine);
     let trunkline = installation(&url_with_secret(&address, "another-secret")).await;
