@@ -227,7 +227,7 @@ impl Queue {
     ) -> Result<(), QueueError> {
         for spool in spools(folder).await? {
             spool::send_on_orphan(self, folder, spool.number, |messages| {
-                sent(spool.number, messages)
+                sent(spool.number, messages);
             })
             .await?;
         }

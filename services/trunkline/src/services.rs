@@ -101,27 +101,12 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let metrics_address = settings.text("METRICS_ADDRESS").unwrap_or(metrics_address);
     let health_listener = sockets.listen("METRICS_ADDRESS", metrics_address)?;
 
-    // The one process of the standalone shape minds its own database; services that run alone are many, and leave
-    // that to `trunkline migrate`.
-    let database_url = parts::database_url(settings)?;
-    if services.len() > 1 {
-        let migrations = once_it_answers(&health_listener, || Store::migrate(&database_url)).await?;
-        for migration in migrations {
-            tracing::info!(migration, "brought the database's schema up to date");
-        }
-    }
+    let store = store(settings, services, &health_listener).await?;
     let queue = parts::service_queue(settings).await?;
     let mut health = Health::new();
     queue.register_metrics(health.registry());
     let mut supervisor = Supervisor::new(grace);
 
-    // One for all who write: on SQLite they wait for each other in the order in which they came.
-    let needs_store = [Service::CallWriter, Service::IntegrationApi, Service::Importer];
-    let store = if needs_store.into_iter().any(runs) {
-        Some(once_it_answers(&health_listener, || Store::connect(&database_url)).await?)
-    } else {
-        None
-    };
     if let (Some(writer_settings), Some(store)) = (writer_settings, store.clone()) {
         let writer = CallWriter::new(writer_settings, queue.clone(), store, &mut health);
         supervisor.spawn("call-writer", |shutdown| async {
@@ -179,6 +164,31 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     supervisor.run().await.context("stopped with a failure")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The database, if one of the services needs it: one for all of them, since on SQLite who writes waits for who came
+/// before.
+async fn store(
+    settings: &Settings,
+    services: &[Service],
+    health_listener: &TcpListener,
+) -> anyhow::Result<Option<Store>> {
+    let url = parts::database_url(settings)?;
+    // The one process of the standalone shape minds its own database; services that run alone are many, and leave
+    // that to `trunkline migrate`.
+    if services.len() > 1 {
+        let migrations = once_it_answers(health_listener, || Store::migrate(&url)).await?;
+        for migration in migrations {
+            tracing::info!(migration, "brought the database's schema up to date");
+        }
+    }
+    let need_it = [Service::CallWriter, Service::IntegrationApi, Service::Importer];
+    if services.iter().any(|service| need_it.contains(service)) {
+        let store = once_it_answers(health_listener, || Store::connect(&url)).await?;
+        Ok(Some(store))
+    } else {
+        Ok(None)
+    }
 }
 
 /// Asks the database again and again until it answers: whoever starts everything at once does not know what is there

@@ -15,10 +15,52 @@ use trunkline_tests::{Installation, eventually};
 use uuid::Uuid;
 
 use crate::load::{Load, import_people};
+use crate::pusher::post_renamed;
+use crate::pusher_peer::{self, Mood, Peer, Received};
 
 /// CallRail gives so many calls with one request, and a window has so many days.
 const PER_PAGE: u64 = 250;
 const WINDOW: TimeDelta = TimeDelta::days(31);
+
+/// An account with a year of calls, and an installation in the scaled shape that may ask for them without limits.
+struct Year {
+    account: Arc<SimulatedAccount>,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    api: SimulatedApi,
+    trunkline: Installation,
+    store: Store,
+    _broker: Vhost,
+    _database: Database,
+}
+
+impl Year {
+    async fn with(calls: usize) -> Self {
+        let end = Utc::now();
+        let start = (end - TimeDelta::days(365)).trunc_subsecs(0);
+        let every = (end - start) / i32::try_from(calls + 1).unwrap();
+        let account = Arc::new(SimulatedAccount::history(11, calls, start, every));
+        let api = unlimited_api(&account);
+        let (broker, database) = (Vhost::new(), Database::empty());
+        let trunkline = with_account(Installation::new(), &account, &api)
+            .with("DATABASE_URL", database.url())
+            .with("QUEUE_URL", broker.url());
+        assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
+        let store = Store::connect(&database.url().parse::<DatabaseUrl>().unwrap())
+            .await
+            .unwrap();
+        Self {
+            account,
+            start,
+            end,
+            api,
+            trunkline,
+            store,
+            _broker: broker,
+            _database: database,
+        }
+    }
+}
 
 /// How many calls are imported: as many as are enough, unless `IMPORTED_CALLS` says more.
 fn imported_calls(enough: usize) -> usize {
@@ -29,45 +71,40 @@ fn imported_calls(enough: usize) -> usize {
 async fn every_call_of_a_year_is_imported_once_though_importer_and_writer_are_killed() {
     const KILLS: u64 = 3;
     let calls = imported_calls(6_000);
-    let end = Utc::now();
-    let start = (end - TimeDelta::days(365)).trunc_subsecs(0);
-    let every = (end - start) / i32::try_from(calls + 1).unwrap();
-    let account = Arc::new(SimulatedAccount::history(11, calls, start, every));
-    let api = unlimited_api(&account);
-    let (broker, database) = (Vhost::new(), Database::empty());
-    let trunkline = with_account(Installation::new(), &account, &api)
-        .with("DATABASE_URL", database.url())
-        .with("QUEUE_URL", broker.url());
-    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
-    let store = Store::connect(&database.url().parse::<DatabaseUrl>().unwrap())
-        .await
-        .unwrap();
-    let run = wanted(&store, start, end).await;
+    let Year {
+        start,
+        end,
+        api,
+        trunkline,
+        store,
+        ..
+    } = &Year::with(calls).await;
+    let run = wanted(store, *start, *end).await;
 
     let mut importer = trunkline.spawn("importer");
     let mut writer = trunkline.spawn("call-writer");
     for kill in 1..=KILLS {
         let share = calls as u64 * kill / (KILLS + 2);
-        stored(&store, run.id, share, &trunkline).await;
+        stored(store, run.id, share, trunkline).await;
         importer.kill().await;
         writer.kill().await;
         importer = trunkline.spawn("importer");
         writer = trunkline.spawn("call-writer");
     }
-    stored(&store, run.id, calls as u64, &trunkline).await;
+    stored(store, run.id, calls as u64, trunkline).await;
     let complete = eventually(|| async {
         let now = store.import(run.id).await.unwrap().unwrap();
-        now.is_complete(&counts(&store, run.id).await).then_some(now)
+        now.is_complete(&counts(store, run.id).await).then_some(now)
     });
     let ended = complete.await.unwrap_or_else(|| panic!("{}", trunkline.logs()));
 
     assert_eq!(ended.state, ImportState::Finished);
-    let counts = counts(&store, run.id).await;
+    let counts = counts(store, run.id).await;
     let calls = calls as u64;
     assert_eq!((counts.total, counts.stored, counts.failed), (calls, calls, 0));
     assert_eq!(store.count_interactions().await.unwrap(), calls);
     assert_eq!(store.waiting_dead_letters(10).await.unwrap(), []);
-    let windows = u64::try_from((end - start).num_seconds() / WINDOW.num_seconds() + 1).unwrap();
+    let windows = u64::try_from((*end - *start).num_seconds() / WINDOW.num_seconds() + 1).unwrap();
     let (requests, most) = (
         api.requests(RequestKind::Calls),
         calls.div_ceil(PER_PAGE) + windows + KILLS,
@@ -79,28 +116,71 @@ async fn every_call_of_a_year_is_imported_once_though_importer_and_writer_are_ki
     }
 }
 
+/// Rings have a queue of their own and workers of their own, which wait for no page of an import. Alone on the machine: see
+/// `.config/nextest.toml`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_is_on_the_screen_in_time_while_the_past_is_imported() {
+    let calls = imported_calls(4_000);
+    let (pusher, address) = Peer::start(Mood::Fine);
+    let mut year = Year::with(calls).await;
+    year.trunkline = year.trunkline.with("PUSHER_URL", pusher_peer::url(&address));
+    let Year {
+        start,
+        end,
+        trunkline,
+        store,
+        ..
+    } = &year;
+    let mut running = Vec::new();
+    for service in ["webhook-ingest", "call-writer", "notifier", "importer"] {
+        running.push(trunkline.start(service).await);
+    }
+    let run = wanted(store, *start, *end).await;
+    stored(store, run.id, 1, trunkline).await;
+    let mut took = Vec::new();
+    for number in 0.. {
+        let posted_at = Instant::now();
+        let call_sid = post_renamed(trunkline, "pre-call", "pre_call.json", number).await;
+        let ring =
+            |event: &Received| event.name == "incoming-call" && event.data["call_sid"] == call_sid.as_str();
+        let arrived = eventually(|| async { pusher.received().into_iter().find(ring) }).await;
+        let arrived = arrived.unwrap_or_else(|| panic!("no ring\n{}", trunkline.logs()));
+        took.push(arrived.at - posted_at);
+        if counts(store, run.id).await.stored >= calls as u64 {
+            break;
+        }
+    }
+    took.sort_unstable();
+    let rings = took.len();
+    let [median, p99] = [rings / 2, rings * 99 / 100].map(|place| took[place]);
+    println!(
+        "{calls} calls imported meanwhile: from POST to Pusher median {median:?}, p99 {p99:?} of {rings} rings"
+    );
+    assert!(rings >= 20, "the import was over after {rings} rings");
+    assert!(p99 < Duration::from_millis(500), "{p99:?}");
+    for process in running {
+        process.kill().await;
+    }
+}
+
 /// Importer, queue, writer and database together, beside reading the same pages and doing nothing with them. Alone on the
 /// machine: see `.config/nextest.toml`.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_beside_reading_alone_is_many_times_what_people_expect() {
     const EXPECTED_A_MINUTE: f64 = 100.0;
     let calls = imported_calls(3_000);
-    let end = Utc::now();
-    let start = (end - TimeDelta::days(365)).trunc_subsecs(0);
-    let every = (end - start) / i32::try_from(calls + 1).unwrap();
-    let account = Arc::new(SimulatedAccount::history(11, calls, start, every));
-    let api = unlimited_api(&account);
-    let (broker, database) = (Vhost::new(), Database::empty());
-    let trunkline = with_account(Installation::new(), &account, &api)
-        .with("DATABASE_URL", database.url())
-        .with("QUEUE_URL", broker.url());
-    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
-    let store = Store::connect(&database.url().parse::<DatabaseUrl>().unwrap())
-        .await
-        .unwrap();
+    let Year {
+        account,
+        start,
+        end,
+        api,
+        trunkline,
+        store,
+        ..
+    } = &Year::with(calls).await;
 
     let began = Instant::now();
-    assert_eq!(read_alone(&account, &api, start, end).await, calls);
+    assert_eq!(read_alone(account, api, *start, *end).await, calls);
     let reading = a_second(calls, began.elapsed());
 
     let (importer, writer) = (
@@ -108,8 +188,8 @@ async fn an_import_beside_reading_alone_is_many_times_what_people_expect() {
         trunkline.start("call-writer").await,
     );
     let began = Instant::now();
-    let run = wanted(&store, start, end).await;
-    stored(&store, run.id, calls as u64, &trunkline).await;
+    let run = wanted(store, *start, *end).await;
+    stored(store, run.id, calls as u64, trunkline).await;
     let importing = a_second(calls, began.elapsed());
     println!(
         "{calls} calls: {importing:.0} a second are imported, {reading:.0} a second are read when nothing is done with \

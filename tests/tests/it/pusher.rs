@@ -179,11 +179,12 @@ async fn alerts_wait_for_a_pusher_that_answers_500() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pusher_that_limits_or_hangs_costs_no_alert_and_holds_up_no_call() {
+async fn a_pusher_that_limits_hangs_or_refuses_costs_no_alert_and_holds_up_no_call() {
     let (peer, address) = Peer::start(Mood::Fine);
     let trunkline = installation(&url(&address)).await;
     let running = trunkline.start("run").await;
-    for (number, mood) in [(0, Mood::Answers(429)), (1, Mood::Hangs)] {
+    let moods = [Mood::Answers(429), Mood::Hangs, Mood::Answers(413)];
+    for (number, mood) in (0..).zip(moods) {
         peer.becomes(mood);
         let asked = peer.refused().len();
         let call_sid = post_renamed(&trunkline, "post-call", "post_call_missed.json", number).await;
@@ -193,10 +194,10 @@ async fn a_pusher_that_limits_or_hangs_costs_no_alert_and_holds_up_no_call() {
     }
 
     peer.becomes(Mood::Fine);
-    let events = peer.events("call-missed", 4).await;
+    let events = peer.events("call-missed", 6).await;
     trunkline.settle().await;
     let ids: BTreeSet<String> = events.iter().map(|event| event.data["id"].to_string()).collect();
-    assert_eq!(ids.len(), 2);
+    assert_eq!(ids.len(), 3);
     assert_eq!(trunkline.dead_letters().await, []);
     running.kill().await;
 }
@@ -287,7 +288,7 @@ async fn post(trunkline: &Installation, kind: &str, name: &str) {
 }
 
 /// Posts a sample as another call, whose id it returns.
-async fn post_renamed(trunkline: &Installation, kind: &str, name: &str, number: u32) -> String {
+pub(crate) async fn post_renamed(trunkline: &Installation, kind: &str, name: &str, number: u32) -> String {
     let mut body: Value = serde_json::from_slice(&sample(name).body).unwrap();
     let call_sid = format!("CAL{number:032x}");
     body["resource_id"] = json!(call_sid);

@@ -63,7 +63,7 @@ async fn refuses_nobody(connections_kept: usize) {
     process.kill().await.unwrap();
 }
 
-/// Starts the program with the socket as descriptor 3, as systemd does (sd_listen_fds(3)).
+/// Starts the program with the socket as descriptor 3, as systemd does (`sd_listen_fds(3)`).
 fn start(trunkline: &Installation, socket: &TcpListener) -> Child {
     let program = trunkline.command(&["run"]);
     let program = program.as_std();

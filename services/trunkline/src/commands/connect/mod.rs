@@ -47,7 +47,7 @@ pub(crate) struct Connect {
     /// The company (COM…), when the account has several.
     #[arg(long, value_name = "COM…")]
     company: Option<CompanyId>,
-    /// Where this installation is reached from outside: https://yourdomain.com.
+    /// Where this installation is reached from outside, as in `https://yourdomain.com`.
     #[arg(long)]
     url: Option<String>,
     /// Asks nothing: past calls are imported, and what cannot be done without an answer stops it.

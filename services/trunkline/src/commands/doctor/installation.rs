@@ -12,6 +12,7 @@ use chrono::Utc;
 use futures_util::future::join_all;
 use pusher::PusherError;
 use queue::Queue;
+use recordings::ArchiveUrl;
 use runtime::Settings;
 use runtime::settings::{SettingsError, Span};
 use runtime::telemetry::LogFormat;
@@ -56,7 +57,8 @@ fn unfit(settings: &Settings) -> Vec<anyhow::Error> {
     let all = [
         read(parts::database_url(settings)),
         read(parts::queue_settings(settings)),
-        read(parts::pusher(settings)),
+        read(parts::spool(settings)),
+        read(parts::notifier(settings)),
         read(parts::callrail_access(settings)),
         read(parts::request_limits(settings)),
         read(parts::reconcile(settings)),
@@ -64,7 +66,8 @@ fn unfit(settings: &Settings) -> Vec<anyhow::Error> {
         read(parts::match_rules(settings)),
         read(parts::cors_origins(settings)),
         read(services::ingest_settings(settings)),
-        read(services::api_settings(settings, true)),
+        read(settings.get::<ArchiveUrl>("RECORDINGS_ARCHIVE")),
+        read(services::api_settings(settings, true, None)),
         read(services::writer_settings(settings)),
         read(settings.get_or_default::<Span>("SHUTDOWN_GRACE")),
         read(settings.get_or_default::<LogFormat>("LOG_FORMAT")),
