@@ -9,5 +9,5 @@ pub mod telemetry;
 pub use health::{Condition, Health};
 pub use serve::{serve, serve_http};
 pub use settings::{Settings, SettingsError};
-pub use supervisor::Supervisor;
+pub use supervisor::{Signals, Supervisor};
 pub use tokio_util::sync::CancellationToken;

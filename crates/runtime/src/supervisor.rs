@@ -8,6 +8,30 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+/// What asks a process to end: SIGTERM, or SIGINT (Ctrl-C). Once this is made, neither ends the process by itself.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Runs the tasks of a process until SIGTERM or SIGINT asks it to end, or until one of them ends on its own, which
 /// is a failure. Then all are asked to stop, and given the grace period to finish what they hold. A second signal
 /// ends the process at once.
@@ -43,11 +67,10 @@ impl Supervisor {
 
     /// Runs until the end.
     pub async fn run(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        let mut signals = Signals::new()?;
 
         let failure = tokio::select! {
-            () = either(&mut terminate, &mut interrupt) => None,
+            () = signals.next() => None,
             ended = self.tasks.join_next() => Some(early(ended)),
         };
         tracing::info!("stopping: finishing what is under way");
@@ -58,16 +81,9 @@ impl Supervisor {
                 let waiting = self.tasks.len();
                 Err(anyhow::anyhow!("{waiting} tasks did not finish within {:?}", self.grace))
             }),
-            () = either(&mut terminate, &mut interrupt) => Err(anyhow::anyhow!("ended at once by a second signal")),
+            () = signals.next() => Err(anyhow::anyhow!("ended at once by a second signal")),
         };
         failure.map_or(finished, Err)
-    }
-}
-
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
 }
 

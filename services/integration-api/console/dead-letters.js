@@ -1,7 +1,7 @@
 // What could not be worked on: with its reason, to be tried again or put aside.
 
 import { deadLetter, deadLetters, discard, mayWrite, replay } from "./api.js";
-import { act, badge, el, empty, field, notice, pages, select, title } from "./dom.js";
+import { act, badge, el, empty, field, filter, notice, title, worklist } from "./dom.js";
 import { count, time } from "./format.js";
 
 const STATES = [
@@ -12,48 +12,31 @@ const STATES = [
 ];
 
 export async function show(main, search, signal) {
-  const filter = select("state", STATES, search.state);
-  filter.addEventListener(
-    "change",
-    () => (location.hash = filter.value ? `#/dead-letters?state=${filter.value}` : "#/dead-letters"),
-  );
-  const list = el("ul", { class: "cards" });
-  const nothing = empty(
-    "Nothing is left over.",
-    "A webhook that is no call, or a message that failed again and again, shows here with its reason.",
-  );
-  nothing.hidden = true;
-  const note = mayWrite()
-    ? ""
-    : el("p", { class: "muted" }, "Your token may only read: replaying needs the scope callrail:write.");
-  main.replaceChildren(title("Dead letters", field("Show", filter)), note, list, nothing);
   const load = async (before) => {
     const page = await deadLetters({ state: search.state, before }, signal);
     return { items: page.dead_letters, next: page.next };
   };
-  const { holder, first } = pages(
-    load,
-    (letters) => {
-      list.append(...letters.map((letter) => card(letter, done)));
-      nothing.hidden = list.children.length > 0;
-    },
-    "Earlier ones",
+  const nothing = empty(
+    "Nothing is left over.",
+    "A webhook that is no call, or a message that failed again and again, shows here with its reason.",
   );
-  const done = (item, text) => {
-    notice(text);
-    const next = item.nextElementSibling ?? item.previousElementSibling;
-    item.remove();
-    nothing.hidden = list.children.length > 0;
-    (next?.querySelector("button") ?? main.querySelector("h1")).focus();
-  };
-  main.append(holder);
+  const { parts, first } = worklist(main, load, card, nothing, "Earlier ones");
+  const note = mayWrite()
+    ? ""
+    : el("p", { class: "muted" }, "Your token may only read: replaying needs the scope callrail:write.");
+  const chosen = filter("state", STATES, search.state, "#/dead-letters");
+  main.replaceChildren(title("Dead letters", field("Show", chosen)), note, ...parts);
   await first();
 }
 
 function card(letter, done) {
   const body = el("div");
   const button = (text, work, told) => {
-    const onclick = async () => (await act(made, () => work(letter.id))) && done(item, told);
+    const onclick = async () => {
+      if (!(await act(made, () => work(letter.id)))) return;
+      notice(told);
+      done(item);
+    };
     const made = el("button", { type: "button", disabled: !mayWrite(), onclick }, text);
     return made;
   };

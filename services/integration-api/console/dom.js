@@ -53,6 +53,13 @@ export function select(name, options, value) {
   return made;
 }
 
+// A choice that stands in the address.
+export function filter(name, options, value, path) {
+  const made = select(name, options, value);
+  made.addEventListener("change", () => (location.hash = made.value ? `${path}?${name}=${made.value}` : path));
+  return made;
+}
+
 // A table that becomes a list of cards on a narrow screen: every cell knows its heading.
 export function table(caption, headings, rows) {
   const head = headings.map((heading) => el("th", { scope: "col" }, heading));
@@ -89,6 +96,26 @@ export function pages(load, add, text = "Show more") {
     holder.replaceChildren(button);
   };
   return { holder, first: () => go(null) };
+}
+
+// A list that people work off. `card` makes what stands for an item and gets `done`, which takes that away and goes on to
+// the next one; `nothing` shows when all is done.
+export function worklist(main, load, card, nothing, text) {
+  const list = el("ul", { class: "cards" });
+  const look = () => (nothing.hidden = list.children.length > 0);
+  const done = (item) => {
+    const next = item.nextElementSibling ?? item.previousElementSibling;
+    item.remove();
+    look();
+    (next?.querySelector("button") ?? main.querySelector("h1")).focus();
+  };
+  const add = (items) => {
+    list.append(...items.map((item) => card(item, done)));
+    look();
+  };
+  nothing.hidden = true;
+  const { holder, first } = pages(load, add, text);
+  return { parts: [list, nothing, holder], first };
 }
 
 // Says in passing what was done.

@@ -1,7 +1,7 @@
 // Calls that somebody should look at: of nobody, or possibly of several people.
 
 import { mayWrite, review } from "./api.js";
-import { badge, el, empty, field, pages, select, title } from "./dom.js";
+import { badge, el, empty, field, filter, title, worklist } from "./dom.js";
 import { customerNumber, duration, method, outcome, person, phone, time } from "./format.js";
 import { chooser, decide } from "./link.js";
 
@@ -12,40 +12,20 @@ const MATCHES = [
 ];
 
 export async function show(main, search, signal) {
-  const filter = select("match", MATCHES, search.match);
-  filter.addEventListener(
-    "change",
-    () => (location.hash = filter.value ? `#/review?match=${filter.value}` : "#/review"),
-  );
-  const list = el("ul", { class: "cards" });
-  const nothing = empty(
-    "Every call is linked with somebody.",
-    "Calls of unknown callers, and of numbers that several people share, show here.",
-  );
-  nothing.hidden = true;
-  const note = mayWrite()
-    ? null
-    : el("p", { class: "muted" }, "Your token may only read: linking needs the scope callrail:write.");
-  main.replaceChildren(title("Review", field("Show", filter)), note ?? "", list, nothing);
   const load = async (cursor) => {
     const page = await review({ match: search.match, cursor }, signal);
     return { items: page.interactions, next: page.next };
   };
-  const { holder, first } = pages(
-    load,
-    (calls) => {
-      list.append(...calls.map((call) => card(call, done)));
-      nothing.hidden = list.children.length > 0;
-    },
-    "Earlier calls",
+  const nothing = empty(
+    "Every call is linked with somebody.",
+    "Calls of unknown callers, and of numbers that several people share, show here.",
   );
-  const done = (item) => {
-    const next = item.nextElementSibling ?? item.previousElementSibling;
-    item.remove();
-    nothing.hidden = list.children.length > 0;
-    (next?.querySelector("button") ?? main.querySelector("h1")).focus();
-  };
-  main.append(holder);
+  const { parts, first } = worklist(main, load, card, nothing, "Earlier calls");
+  const note = mayWrite()
+    ? ""
+    : el("p", { class: "muted" }, "Your token may only read: linking needs the scope callrail:write.");
+  const chosen = filter("match", MATCHES, search.match, "#/review");
+  main.replaceChildren(title("Review", field("Show", chosen)), note, ...parts);
   await first();
 }
 

@@ -69,10 +69,20 @@ async fn the_demo_is_not_touched_by_the_settings_around_it() {
 
 #[tokio::test]
 async fn ctrl_c_ends_the_demo_in_order() {
+    // A terminal sends it to all processes of its foreground group.
+    ends_in_order("-INT", "-").await;
+}
+
+#[tokio::test]
+async fn a_demo_that_is_asked_to_end_ends_its_processes() {
+    ends_in_order("-TERM", "").await;
+}
+
+/// `whom`: put before the process id; `-` makes it the group.
+async fn ends_in_order(signal: &str, whom: &str) {
     let trunkline = Installation::new();
     let mut demo = trunkline
         .command(&["demo", "--calls", "2", "--rate", "50", "--data", "data"])
-        // A terminal sends Ctrl-C to all processes of its foreground group.
         .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -88,8 +98,8 @@ async fn ctrl_c_ends_the_demo_in_order() {
         panic!("the demo ended by itself");
     };
     timeout(PATIENCE, still_running).await.unwrap();
-    let group = format!("-{}", demo.id().unwrap());
-    let kill = Command::new("kill").args(["-INT", "--", &group]).status().await;
+    let whom = format!("{whom}{}", demo.id().unwrap());
+    let kill = Command::new("kill").args([signal, "--", &whom]).status().await;
     assert!(kill.unwrap().success());
 
     let ended = timeout(PATIENCE, demo.wait_with_output()).await.unwrap().unwrap();

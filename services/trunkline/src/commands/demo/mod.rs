@@ -16,6 +16,7 @@ use calls::{MatchRules, Region};
 use chrono::Utc;
 use clap::Args;
 use futures_util::future::join_all;
+use runtime::Signals;
 use store::{DatabaseUrl, Store};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -62,6 +63,8 @@ impl Demo {
             self.rate.is_none_or(|rate| (0.001..=10_000.0).contains(&rate)),
             "--rate must be between 0.001 and 10000"
         );
+        // Whoever ends it, its processes end with it.
+        let mut signals = Signals::new()?;
         let folder = Folder::new(self.data.clone())?;
         let account = SimulatedAccount::generate(self.seed, self.calls, Utc::now());
         let store = prepare(&folder, &account).await?;
@@ -89,14 +92,21 @@ impl Demo {
         let interrupted = tokio::select! {
             () = self.play(&account, &deliverer, &deliveries) => false,
             never = processes.keep_running() => match never? {},
-            _ = tokio::signal::ctrl_c() => true,
+            () = signals.next() => true,
         };
         let result = if interrupted {
             println!("\nInterrupted: not all calls were played.");
             Ok(ExitCode::SUCCESS)
         } else {
-            self.finish(&account, &store, &mut processes, &deliveries, viewer)
-                .await
+            self.finish(
+                &account,
+                &store,
+                &mut processes,
+                &deliveries,
+                viewer,
+                &mut signals,
+            )
+            .await
         };
         processes.stop().await?;
         folder.tell_where(self.data.is_some());
@@ -126,6 +136,7 @@ impl Demo {
         processes: &mut Processes,
         deliveries: &Deliveries,
         viewer: Viewer,
+        signals: &mut Signals,
     ) -> anyhow::Result<ExitCode> {
         let checked = tokio::select! {
             checked = check::wait_and_check(store, account) => checked?,
@@ -146,7 +157,7 @@ impl Demo {
             println!("\nStill running. Ctrl-C ends it.");
             tokio::select! {
                 never = processes.keep_running() => match never? {},
-                _ = tokio::signal::ctrl_c() => {}
+                () = signals.next() => {}
             }
         }
         let good = checked.is_good() && refused == 0;
