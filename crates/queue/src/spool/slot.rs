@@ -92,10 +92,12 @@ impl Slot {
             bytes: messages.iter().map(|message| message.body.len() as u64).sum(),
         };
         self.has_room(added.bytes)?;
-        self.file.publish(queue, messages).await?;
-        self.messages.fetch_add(added.messages, Ordering::Relaxed);
-        self.bytes.fetch_add(added.bytes, Ordering::Relaxed);
-        self.metrics.spool_grew(added.messages, added.bytes);
+        // Counted first: what is on the disk may be sent on and removed before this goes on.
+        self.grow(added);
+        if let Err(error) = self.file.publish(queue, messages).await {
+            self.shrink(added);
+            return Err(error);
+        }
         self.metrics.spooled(added.messages);
         Ok(())
     }
@@ -115,10 +117,20 @@ impl Slot {
     pub(super) async fn remove(&self, ids: Vec<i64>, bytes: u64) -> Result<(), QueueError> {
         let messages = ids.len() as u64;
         self.file.remove(ids).await?;
-        self.messages.fetch_sub(messages, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.metrics.spool_shrank(messages, bytes);
+        self.shrink(Size { messages, bytes });
         Ok(())
+    }
+
+    fn grow(&self, added: Size) {
+        self.messages.fetch_add(added.messages, Ordering::Relaxed);
+        self.bytes.fetch_add(added.bytes, Ordering::Relaxed);
+        self.metrics.spool_grew(added.messages, added.bytes);
+    }
+
+    fn shrink(&self, removed: Size) {
+        self.messages.fetch_sub(removed.messages, Ordering::Relaxed);
+        self.bytes.fetch_sub(removed.bytes, Ordering::Relaxed);
+        self.metrics.spool_shrank(removed.messages, removed.bytes);
     }
 
     fn has_room(&self, bytes: u64) -> Result<(), QueueError> {
