@@ -8,7 +8,7 @@ use callrail::client::{ApiError, BudgetError, CallPage, CallQuery, Cursor};
 use calls::{CallEvent, Digest, window_end};
 use chrono::TimeDelta;
 use queue::{Message, QueueError, QueueName};
-use runtime::CancellationToken;
+use runtime::{CancellationToken, in_one_line};
 use store::{Import, ImportCursor, ImportLease, ImportSource, ImportedPage, StoreError};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -332,15 +332,4 @@ impl Trouble {
 
 fn given_up(error: &(dyn Error + 'static)) -> Stopped {
     Stopped::GivenUp(in_one_line(error))
-}
-
-/// An error with its causes.
-fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

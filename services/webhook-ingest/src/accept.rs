@@ -8,6 +8,7 @@ use callrail::{
 use calls::{CallEvent, EventKind, Origin, QuarantinedDelivery, Receipt, Unreadable, from_callrail};
 use chrono::{DateTime, Utc};
 use queue::{Failures, Message, Queue, QueueError, QueueName};
+use runtime::in_one_line;
 use uuid::Uuid;
 
 use crate::Settings;
@@ -92,7 +93,7 @@ impl Acceptor {
         };
         let company = delivery.key.company().cloned();
         let kept = QuarantinedDelivery::new(kind, received_at, company, delivery.body);
-        self.quarantine(event_id, &kept, reason(&unreadable)).await
+        self.quarantine(event_id, &kept, in_one_line(&unreadable)).await
     }
 
     fn read(
@@ -182,15 +183,4 @@ enum NotReadable {
     UnknownKind,
     #[error(transparent)]
     Body(#[from] Unreadable),
-}
-
-/// The whole chain of causes, in one line.
-fn reason(error: &NotReadable) -> String {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
-    reason
 }
