@@ -173,6 +173,11 @@ pub const KEYS: &[Key] = &[
         "What tickets for recordings are signed with, when several processes check tokens by JWT_PUBLIC_KEY.",
     ),
     key(
+        "TRUSTED_PROXIES",
+        "",
+        "Addresses or networks of the proxies in front (10.0.0.0/8), whose X-Forwarded-For tells who fails to sign.",
+    ),
+    key(
         "HTTP_ADDRESS",
         "127.0.0.1:8001",
         "Where HTTP is served; 127.0.0.1:8002 for integration-api alone.",

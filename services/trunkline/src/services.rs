@@ -261,6 +261,7 @@ pub(crate) fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Set
     Ok(webhook_ingest::Settings {
         signing_keys,
         region: parts::region(settings)?,
+        trusted_proxies: settings.get_or_default("TRUSTED_PROXIES")?,
     })
 }
 

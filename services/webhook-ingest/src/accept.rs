@@ -115,23 +115,6 @@ impl Acceptor {
         Ok(from_callrail(object, receipt, self.settings.region)?)
     }
 
-    /// Counts and logs a delivery that is not accepted.
-    pub(crate) fn note_refusal(&self, error: &NotAccepted) {
-        match error {
-            NotAccepted::Signature(reason) => {
-                self.metrics.count(Outcome::BadSignature);
-                tracing::warn!(%reason, "refused a webhook whose signature does not hold");
-            }
-            NotAccepted::Queue(cause) => {
-                self.metrics.count(Outcome::Unavailable);
-                tracing::error!(
-                    error = cause as &dyn std::error::Error,
-                    "a signed webhook is lost unless CallRail's API is asked for it"
-                );
-            }
-        }
-    }
-
     async fn publish(&self, event: CallEvent) -> Result<Accepted, NotAccepted> {
         let queue = if event.kind.is_progress() {
             QueueName::Progress

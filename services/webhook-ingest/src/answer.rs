@@ -2,11 +2,13 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use callrail::SignatureError;
 use serde_json::json;
 
 use crate::accept::{Accepted, NotAccepted};
 use crate::body::Unread;
+use crate::sender::WINDOW;
 
 pub(crate) fn accepted(accepted: Accepted) -> HttpResponse {
     let (message, id) = match accepted {
@@ -25,6 +27,17 @@ pub(crate) fn not_accepted(error: &NotAccepted) -> HttpResponse {
             "The webhook could not be stored",
         ),
     }
+}
+
+/// For an address of which it was said too often that its signatures do not hold.
+pub(crate) fn too_many_failures() -> HttpResponse {
+    let mut answer = refuse(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_failures",
+        "Too many signatures from this address do not hold",
+    );
+    answer.headers_mut().insert(RETRY_AFTER, WINDOW.as_secs().into());
+    answer
 }
 
 /// Says which kind of failure it was, so that whoever sets the webhook up can mend it; nothing about the keys.

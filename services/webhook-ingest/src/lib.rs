@@ -8,6 +8,7 @@ mod accept;
 mod answer;
 mod body;
 mod metrics;
+mod sender;
 mod test_endpoint;
 mod webhook;
 
@@ -20,6 +21,9 @@ use runtime::{Condition, Health};
 use accept::Acceptor;
 use body::BodyReader;
 use metrics::Metrics;
+use sender::FailedSignatures;
+
+pub use sender::{InvalidProxies, TrustedProxies};
 
 /// What the service is told.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub struct Settings {
     pub signing_keys: SigningKeys,
     /// The country of numbers that name none.
     pub region: Region,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The service, ready to be served.
@@ -35,6 +41,7 @@ pub struct Settings {
 pub struct WebhookIngest {
     acceptor: web::Data<Acceptor>,
     body_reader: web::Data<BodyReader>,
+    failed_signatures: web::Data<FailedSignatures>,
 }
 
 impl WebhookIngest {
@@ -54,9 +61,11 @@ impl WebhookIngest {
             let queue = probe.clone();
             async move { condition(&queue).await }
         });
+        let failed_signatures = FailedSignatures::new(settings.trusted_proxies.clone());
         Self {
             acceptor: web::Data::new(Acceptor::new(settings, queue, metrics)),
             body_reader: web::Data::new(BodyReader::default()),
+            failed_signatures: web::Data::new(failed_signatures),
         }
     }
 
@@ -64,6 +73,7 @@ impl WebhookIngest {
     pub fn routes(&self, app: &mut web::ServiceConfig) {
         app.app_data(self.acceptor.clone())
             .app_data(self.body_reader.clone())
+            .app_data(self.failed_signatures.clone())
             .route("/api/webhooks/test", web::get().to(test_endpoint::test))
             .route("/api/webhooks/test", web::post().to(test_endpoint::test))
             .route("/api/webhooks/callrail/{kind}", web::post().to(webhook::receive))

@@ -10,7 +10,8 @@ use chrono::Utc;
 use crate::accept::{Acceptor, NotAccepted};
 use crate::answer;
 use crate::body::BodyReader;
-use crate::metrics::Outcome;
+use crate::metrics::{Metrics, Outcome};
+use crate::sender::FailedSignatures;
 
 pub(crate) async fn receive(
     request: HttpRequest,
@@ -18,8 +19,18 @@ pub(crate) async fn receive(
     payload: Payload,
     acceptor: Data<Acceptor>,
     body_reader: Data<BodyReader>,
+    failed_signatures: Data<FailedSignatures>,
 ) -> HttpResponse {
-    receive_kind(request, None, &kind, payload, acceptor, body_reader).await
+    receive_kind(
+        request,
+        None,
+        &kind,
+        payload,
+        acceptor,
+        body_reader,
+        failed_signatures,
+    )
+    .await
 }
 
 /// The company in the URL is for people who set up several: what is signed, the body, says which company it is.
@@ -29,10 +40,20 @@ pub(crate) async fn receive_for_company(
     payload: Payload,
     acceptor: Data<Acceptor>,
     body_reader: Data<BodyReader>,
+    failed_signatures: Data<FailedSignatures>,
 ) -> HttpResponse {
     let (company, kind) = path.into_inner();
     let company = CompanyId::parse(&company).ok();
-    receive_kind(request, company, &kind, payload, acceptor, body_reader).await
+    receive_kind(
+        request,
+        company,
+        &kind,
+        payload,
+        acceptor,
+        body_reader,
+        failed_signatures,
+    )
+    .await
 }
 
 async fn receive_kind(
@@ -42,6 +63,7 @@ async fn receive_kind(
     payload: Payload,
     acceptor: Data<Acceptor>,
     body_reader: Data<BodyReader>,
+    failed_signatures: Data<FailedSignatures>,
 ) -> HttpResponse {
     let kind = WebhookKind::from_path(kind);
     let (received_at, began) = (Utc::now(), Instant::now());
@@ -67,12 +89,32 @@ async fn receive_kind(
                 acceptor.metrics.accepted_after(began.elapsed());
                 answer::accepted(accepted)
             }
-            Err(error) => {
-                acceptor.note_refusal(&error);
-                answer::not_accepted(&error)
-            }
+            Err(error) => refuse(&error, &acceptor.metrics, || {
+                failed_signatures.is_to_be_told(&request)
+            }),
         }
     });
     task.await
         .unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
+}
+
+/// Counts and logs a delivery that is not accepted, and answers it.
+fn refuse(error: &NotAccepted, metrics: &Metrics, is_to_be_told: impl FnOnce() -> bool) -> HttpResponse {
+    match error {
+        NotAccepted::Signature(reason) => {
+            metrics.count(Outcome::BadSignature);
+            if !is_to_be_told() {
+                return answer::too_many_failures();
+            }
+            tracing::warn!(%reason, "refused a webhook whose signature does not hold");
+        }
+        NotAccepted::Queue(cause) => {
+            metrics.count(Outcome::Unavailable);
+            tracing::error!(
+                error = cause as &dyn std::error::Error,
+                "a signed webhook is lost unless CallRail's API is asked for it"
+            );
+        }
+    }
+    answer::not_accepted(error)
 }

@@ -105,6 +105,32 @@ async fn what_callrail_did_not_sign_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_address_that_fails_too_often_is_told_no_more_and_holds_nobody_up() {
+    let trunkline = Installation::new().with("TRUSTED_PROXIES", "127.0.0.1");
+    let running = trunkline.start("run").await;
+    let from = |address: &str, id: &str| {
+        trunkline
+            .webhook("post-call", call(id, json!({})))
+            .header("x-forwarded-for", address)
+    };
+    for _ in 0..100 {
+        let answer = trunkline.send(from("203.0.113.7", "CALnuisance")).await;
+        assert_refused(&answer, 401, "signature_missing");
+    }
+    let answer = trunkline.send(from("203.0.113.7", "CALnuisance")).await;
+    assert_refused(&answer, 429, "too_many_failures");
+    let neighbour = trunkline.send(from("203.0.113.8", "CALnuisance")).await;
+    assert_refused(&neighbour, 401, "signature_missing");
+    let signed = signature(SIGNING_KEY, &call("CALgenuine", json!({})));
+    let genuine = from("203.0.113.7", "CALgenuine").header("signature", signed);
+    assert_eq!(trunkline.send(genuine).await.status, 200);
+
+    assert_eq!(counted(&trunkline, &running).await["BadSignature"], 102);
+    let told = running.log().matches("refused a webhook").count();
+    assert_eq!(told, 101, "what is not told is not logged either");
+}
+
+#[tokio::test]
 async fn a_key_that_comes_with_the_request_is_never_trusted() {
     let trunkline = Installation::new();
     let _running = trunkline.start("run").await;

@@ -1,9 +1,12 @@
 //! The recorded calls of which both a webhook and the API tell: one row, whoever comes first.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use calls::{CallEvent, CallState, EventKind, Interaction, People};
+use chrono::TimeDelta;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::call::{Body, Database, at, is_empty, sample};
 
@@ -96,6 +99,25 @@ fn a_webhook_after_the_import_comes_to_the_same_row() {
             "{name}"
         );
         assert_eq!(row_after(&[&late]), row, "{name}: the webhook alone");
+    }
+}
+
+/// An import that comes first leaves the end of an answered call for its webhook to tell; else it has told, and the
+/// webhook's alert has the same id, of which the database keeps one.
+#[test]
+fn people_hear_the_same_of_a_call_once_whoever_comes_first() {
+    for (name, webhook, kind, api) in pairs().chain(listed()) {
+        let (webhook, import) = (webhook.event(kind, 0), api.event(EventKind::Import, 0));
+        let now = row_after(&[&webhook]).completed_at + TimeDelta::minutes(1);
+        let told = |events: [&CallEvent; 2]| -> BTreeSet<Uuid> {
+            let mut database = database(events[0]);
+            let nobody = People::default();
+            let alerts = events.map(|event| database.take_at(&[event.clone()], &nobody, now).alerts);
+            alerts.into_iter().flatten().map(|one| one.alert.id).collect()
+        };
+        let webhook_first = told([&webhook, &import]);
+        assert!(!webhook_first.is_empty(), "{name}");
+        assert_eq!(told([&import, &webhook]), webhook_first, "{name}");
     }
 }
 
