@@ -21,6 +21,9 @@ pub struct UnreadableNumber;
 /// No number that people write is longer; what is longer is not looked at.
 const MAX_TEXT: usize = 64;
 
+/// A plus and 15 digits (E.164). Some plans in the library allow longer ones.
+const MAX_E164: usize = 16;
+
 /// What Twilio-based systems send for a withheld number: the word spelt on a keypad, and the words themselves.
 /// See `docs/callrail.md`, "Withheld numbers".
 const WITHHELD: [&str; 11] = [
@@ -59,10 +62,11 @@ impl PhoneNumber {
                 Err(UnreadableNumber)
             };
         }
-        if !number.is_valid() {
+        let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
+        if !number.is_valid() || e164.len() > MAX_E164 {
             return Err(UnreadableNumber);
         }
-        Ok(Self(number.format().mode(phonenumber::Mode::E164).to_string()))
+        Ok(Self(e164))
     }
 
     /// The number, `+` and digits.
@@ -225,6 +229,7 @@ mod tests {
             "+1",
             "+1404555012",
             "+1 004 555 0123",
+            "+4955501234111404",
             endless.as_str(),
         ] {
             assert_eq!(e164(text), None, "{}", &text[..text.len().min(20)]);

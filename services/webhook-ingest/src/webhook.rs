@@ -6,6 +6,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use callrail::{CompanyId, WebhookKind};
 use chrono::Utc;
+use tracing::Instrument;
 
 use crate::accept::{Acceptor, NotAccepted};
 use crate::answer;
@@ -70,8 +71,7 @@ async fn receive_kind(
     let reader = body_reader.into_inner();
     let acceptor = acceptor.into_inner();
 
-    // A task of its own: from here on a client that hangs up does not matter.
-    let task = actix_web::rt::spawn(async move {
+    let handled = async move {
         let body = match reader.read(payload).await {
             Ok(body) => body,
             Err(error) => {
@@ -93,8 +93,10 @@ async fn receive_kind(
                 failed_signatures.is_to_be_told(&request)
             }),
         }
-    });
-    task.await
+    };
+    // A task of its own: a client that hangs up does not matter.
+    actix_web::rt::spawn(handled.in_current_span())
+        .await
         .unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
 }
 

@@ -131,6 +131,33 @@ async fn an_address_that_fails_too_often_is_told_no_more_and_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn an_answer_names_its_request_as_the_log_does() {
+    let trunkline = Installation::new();
+    let running = trunkline.start("run").await;
+    let refused = async |given: Option<&str>| {
+        let request = trunkline.webhook("post-call", "{}");
+        let request = given
+            .into_iter()
+            .fold(request, |request, id| request.header("x-request-id", id));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        answer.headers()["x-request-id"].to_str().unwrap().to_owned()
+    };
+    let given = "0191b1c6-6a7c-7a50-8f4e-3f6b1c2d4e5f";
+    assert_eq!(refused(Some(given)).await, given);
+    assert_eq!(refused(Some("0191B1C66A7C7A508F4E3F6B1C2D4E5F")).await, given);
+    let made = [refused(None).await, refused(Some("+14045550123")).await];
+    assert_ne!(made[0], made[1]);
+    for id in made.iter().map(String::as_str).chain([given]) {
+        let log = running.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains("refused a webhook") && line.contains(id));
+        assert!(line.is_some(), "{id} is not in the log:\n{log}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_comes_with_the_request_is_never_trusted() {
     let trunkline = Installation::new();
     let _running = trunkline.start("run").await;

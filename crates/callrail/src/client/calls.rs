@@ -144,7 +144,7 @@ impl Client {
 
     async fn page(&self, url: Url) -> Result<CallPage, ApiError> {
         let answer = self.get(url.clone()).await?;
-        let page = CallPage::of_answer(answer)?;
+        let page = CallPage::from_json(answer.json, answer.usage)?;
         match &page.next {
             Some(next) if Url::parse(&next.0).is_ok_and(|next| next == url) => Err(ApiError::EndlessPages),
             _ => Ok(page),
@@ -153,8 +153,11 @@ impl Client {
 }
 
 impl CallPage {
-    fn of_answer(answer: Answer) -> Result<Self, ApiError> {
-        let Value::Object(mut object) = answer.json else {
+    /// Reads a page as CallRail answers it.
+    ///
+    /// [`ApiError::Unexpected`] when it holds no list of calls, or has a next page and does not name it.
+    pub fn from_json(json: Value, usage: Usage) -> Result<Self, ApiError> {
+        let Value::Object(mut object) = json else {
             return Err(ApiError::Unexpected("a page of calls is no object"));
         };
         let Some(Value::Array(calls)) = object.remove("calls") else {
@@ -180,7 +183,7 @@ impl CallPage {
             next,
             total_records: total("total_records"),
             total_pages: total("total_pages"),
-            usage: answer.usage,
+            usage,
         })
     }
 }
@@ -238,11 +241,7 @@ mod tests {
     use super::*;
 
     fn page(json: Value) -> Result<CallPage, ApiError> {
-        CallPage::of_answer(Answer {
-            json,
-            usage: Usage::default(),
-            date: None,
-        })
+        CallPage::from_json(json, Usage::default())
     }
 
     #[test]
