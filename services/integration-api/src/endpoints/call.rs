@@ -30,6 +30,7 @@ pub(crate) struct Freshness {
     params(("call_id" = String, Path, description = "CAL…, as in the column `call_sid`"), Freshness),
     responses(
         (status = 200, description = "The call", body = OneCall),
+        (status = 400, description = "The request cannot be read", body = Problem),
         (status = 404, description = "Neither we nor CallRail know it", body = Problem),
         (status = 502, description = "CallRail does not answer", body = Problem),
     )

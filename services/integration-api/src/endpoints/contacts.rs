@@ -186,7 +186,10 @@ impl From<ContactWithPhones> for PersonFound {
     operation_id = "search_contacts",
     tag = "contacts",
     params(Search),
-    responses((status = 200, description = "Those that were found, by their names", body = PeopleFound))
+    responses(
+        (status = 200, description = "Those that were found, by their names", body = PeopleFound),
+        (status = 400, description = "The request cannot be read", body = Problem),
+    )
 )]
 pub(crate) async fn search(search: query::Parameters<Search>, api: Data<Api>) -> Answer {
     let text = search.q.as_deref().unwrap_or_default().trim().to_owned();
@@ -248,6 +251,7 @@ pub(crate) async fn save(path: Path<(String, String)>, payload: Payload, api: Da
     ),
     responses(
         (status = 200, description = "The person is not known any more", body = Done),
+        (status = 400, description = "The request cannot be read", body = Problem),
         (status = 404, description = "The person was not known", body = Problem),
     )
 )]

@@ -44,7 +44,10 @@ pub(crate) struct PageOfImports {
     operation_id = "list_imports",
     tag = "imports",
     params(PageOfImports),
-    responses((status = 200, description = "A page of them", body = ImportPage))
+    responses(
+        (status = 200, description = "A page of them", body = ImportPage),
+        (status = 400, description = "The request cannot be read", body = Problem),
+    )
 )]
 pub(crate) async fn list(page: query::Parameters<PageOfImports>, api: Data<Api>) -> Answer {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
@@ -87,7 +90,7 @@ pub(crate) async fn show(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
     tag = "imports",
     params(("id" = Uuid, Path, description = "As the list shows it")),
     responses(
-        (status = 200, description = "The data of every event is the import", body = ImportRun, content_type = "text/event-stream"),
+        (status = 200, description = "The data of every event is an `ImportRun`", content_type = "text/event-stream"),
         (status = 404, description = "There is none with this id", body = Problem),
     )
 )]

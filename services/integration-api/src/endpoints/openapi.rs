@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::{
@@ -50,7 +51,7 @@ use super::{
         session::sign_out,
     ),
     security(("token" = [])),
-    modifiers(&Token)
+    modifiers(&Token, &Refusals)
 )]
 struct Document;
 
@@ -65,6 +66,36 @@ impl Modify for Token {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// How any request may be refused, whatever it asks for.
+struct Refusals;
+
+impl Modify for Refusals {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let paths = document.paths.paths.values_mut();
+        let operations = paths.flat_map(|path| {
+            let by_method = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+            by_method.into_iter().flatten()
+        });
+        for operation in operations {
+            for (status, description) in [
+                ("401", "Nobody known asks"),
+                ("403", "The token does not allow it"),
+                ("500", "What went wrong stands in the log"),
+                ("503", "Something that is needed is not set or does not answer"),
+            ] {
+                let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
+                let response = ResponseBuilder::new()
+                    .description(description)
+                    .content("application/json", content.build());
+                let responses = &mut operation.responses.responses;
+                responses
+                    .entry(status.to_owned())
+                    .or_insert_with(|| response.build().into());
+            }
+        }
     }
 }
 

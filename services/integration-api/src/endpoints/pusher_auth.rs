@@ -30,6 +30,7 @@ pub(crate) struct Join {
     request_body(content = Join, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "`{\"auth\": \"KEY:SIGNATURE\"}`"),
+        (status = 400, description = "The request cannot be read", body = Problem),
         (status = 403, description = "The channel is another's", body = Problem),
         (status = 503, description = "PUSHER_URL is not set", body = Problem),
     )

@@ -56,6 +56,7 @@ pub(crate) struct RecordingTicket {
     params(("call_id" = String, Path, description = "CAL…, as in the column `call_sid`")),
     responses(
         (status = 200, description = "The ticket", body = RecordingTicket),
+        (status = 404, description = "The id is none", body = Problem),
         (status = 503, description = "CALLRAIL_API_KEY or CALLRAIL_ACCOUNT_ID is not set", body = Problem),
     )
 )]
