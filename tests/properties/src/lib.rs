@@ -1,6 +1,8 @@
 //! What holds for whatever bytes come in from outside: each function panics when it does not. The tests beside this
 //! try them with damaged samples in every `./test`; the targets in `fuzz/` search for as long as they are given.
 
+#![allow(clippy::expect_used, reason = "a property that does not hold is a panic")]
+
 use callrail::client::{CallPage, Usage};
 use callrail::{SigningKey, SigningKeys, parse_object, sign};
 use calls::{

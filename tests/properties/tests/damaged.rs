@@ -1,5 +1,7 @@
 //! The properties hold for the samples, and for the samples as no sender would have them.
 
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
 use std::fs;
 use std::path::Path;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::slice;
 
 use calls::{CallEvent, CallState, EventKind, Interaction, People};
 use chrono::TimeDelta;
@@ -75,8 +76,8 @@ fn an_import_after_the_webhook_changes_nothing_and_tells_nobody() {
         assert_eq!(webhook.call.call_sid, import.call.call_sid, "{name}");
         let mut database = database(&webhook);
         let nobody = People::default();
-        database.take_at(std::slice::from_ref(&webhook), &nobody, at(1));
-        let changes = database.take_at(std::slice::from_ref(&import), &nobody, at(601));
+        database.take_at(slice::from_ref(&webhook), &nobody, at(1));
+        let changes = database.take_at(slice::from_ref(&import), &nobody, at(601));
         assert_eq!(changes.row, None, "{name}");
         assert!(changes.alerts.is_empty() && changes.seals.is_empty(), "{name}");
         assert!(!database.state.reread, "{name}");
@@ -112,7 +113,7 @@ fn people_hear_the_same_of_a_call_once_whoever_comes_first() {
         let told = |events: [&CallEvent; 2]| -> BTreeSet<Uuid> {
             let mut database = database(events[0]);
             let nobody = People::default();
-            let alerts = events.map(|event| database.take_at(&[event.clone()], &nobody, now).alerts);
+            let alerts = events.map(|event| database.take_at(slice::from_ref(event), &nobody, now).alerts);
             alerts.into_iter().flatten().map(|one| one.alert.id).collect()
         };
         let webhook_first = told([&webhook, &import]);
