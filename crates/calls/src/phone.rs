@@ -51,7 +51,7 @@ impl PhoneNumber {
         if is_north_american_e164(text) {
             return Ok(Self(text.to_owned()));
         }
-        let number = phonenumber::parse(Some(region.0), text).map_err(|_| UnreadableNumber)?;
+        let number = read(text, region).ok_or(UnreadableNumber)?;
         // In North America the numbering plan itself is the rule: the library's list of area codes is always a
         // little older than the newest area code.
         let e164 = format!("+{}{}", number.country().code(), number.national());
@@ -62,8 +62,13 @@ impl PhoneNumber {
                 Err(UnreadableNumber)
             };
         }
-        let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
-        if !number.is_valid() || e164.len() > MAX_E164 {
+        let written =
+            |number: &phonenumber::PhoneNumber| number.format().mode(phonenumber::Mode::E164).to_string();
+        let e164 = written(&number);
+        // The library makes a number of some texts that it does not take for one itself.
+        let again = phonenumber::parse(None, &e164);
+        let is_one = again.is_ok_and(|again| again.is_valid() && written(&again) == e164);
+        if !is_one || e164.len() > MAX_E164 {
             return Err(UnreadableNumber);
         }
         Ok(Self(e164))
@@ -73,6 +78,27 @@ impl PhoneNumber {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Reads with the library. Where it is told a region it takes that region's national prefix off the numbers of all
+/// countries, so that `+49 171 1234567` would become a number in Stuttgart: a number that names its country is read
+/// without one.
+fn read(text: &str, region: Region) -> Option<phonenumber::PhoneNumber> {
+    let first = text.find(|c: char| "+＋".contains(c) || c.is_ascii_digit());
+    if first.is_some_and(|at| text[at..].starts_with(['+', '＋'])) {
+        return phonenumber::parse(None, text).ok();
+    }
+    let number = phonenumber::parse(Some(region.0), text).ok()?;
+    let code = number.code().value();
+    // The 1 of North America could not be told from those of 011 below.
+    if number.code().source() != country::Source::Idd || code == 1 {
+        return Some(number);
+    }
+    // It begins with what one dials to leave the country: 011, 00, 810, and behind that the code.
+    let code = code.to_string();
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let from_code = digits.get(2..)?.find(&code)? + 2;
+    phonenumber::parse(None, format!("+{}", &digits[from_code..])).ok()
 }
 
 impl fmt::Display for PhoneNumber {
@@ -230,6 +256,7 @@ mod tests {
             "+1404555012",
             "+1 004 555 0123",
             "+4955501234111404",
+            "+441444444",
             endless.as_str(),
         ] {
             assert_eq!(e164(text), None, "{}", &text[..text.len().min(20)]);
@@ -249,6 +276,40 @@ mod tests {
             PhoneNumber::parse("06 6982 1234", italy).unwrap().as_str(),
             "+390669821234"
         );
+    }
+
+    #[test]
+    fn a_number_that_names_its_country_is_the_same_in_every_region() {
+        for (text, number) in [
+            ("+49 171 1234567", "+491711234567"),
+            ("(+44) 1444 444442", "+441444444442"),
+            ("+55 11 91234 5678", "+5511912345678"),
+            ("+36 1 234 5678", "+3612345678"),
+            ("+39 06 6982 1234", "+390669821234"),
+            ("+1 (404) 555-0123", "+14045550123"),
+        ] {
+            for region in ["US", "GB", "DE", "HU"] {
+                let read = PhoneNumber::parse(text, region.parse().unwrap());
+                assert_eq!(
+                    read.as_ref().map(PhoneNumber::as_str),
+                    Ok(number),
+                    "{text} in {region}"
+                );
+            }
+        }
+        for (text, region) in [
+            ("011 49 171 1234567", "US"),
+            ("00 49 171 1234567", "GB"),
+            ("0049 171 1234567", "DE"),
+        ] {
+            let read = PhoneNumber::parse(text, region.parse().unwrap());
+            assert_eq!(
+                read.as_ref().map(PhoneNumber::as_str),
+                Ok("+491711234567"),
+                "{text}"
+            );
+        }
+        assert_eq!(e164("011 1 404 555 0123").as_deref(), Some("+14045550123"));
     }
 
     proptest! {
