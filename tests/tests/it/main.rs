@@ -23,6 +23,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod imports;
+mod injection;
 mod load;
 mod metrics;
 mod privacy;

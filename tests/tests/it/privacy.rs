@@ -1,11 +1,11 @@
-//! What must stand nowhere: people and secrets in no log, card numbers in no file.
+//! What must stand nowhere: people and secrets in nothing that strangers or operators read, card numbers in no file.
 
 use std::fs;
 use std::path::Path;
 
 use queue::QueueName;
 use serde_json::{Value, json};
-use trunkline_tests::{Installation, SIGNING_KEY, eventually, sample, signature};
+use trunkline_tests::{Answer, Installation, SIGNING_KEY, eventually, sample, signature};
 
 const JWT_SECRET: &str = "jwt-secret-jwt-secret-jwt-secret-1";
 const PUSHER_SECRET: &str = "pusher-secret";
@@ -55,13 +55,18 @@ fn call(id: &str) -> Value {
     call
 }
 
-/// Posts all that can go right and wrong with such calls.
-async fn post_everything(trunkline: &Installation) {
+/// Posts all that can go right and wrong with such calls. Returns what was answered.
+async fn post_everything(trunkline: &Installation) -> String {
+    let mut answered = String::new();
+    let mut expect = |answer: Answer, status: u16| {
+        assert_eq!(answer.status, status, "{}", answer.text);
+        answered += &answer.text;
+    };
     let good = call("CALprivate").to_string();
     for kind in ["pre-call", "routing-complete", "post-call", "call-modified"] {
         let query = "callername=DOE+JANE&callernum=%2B14045550123";
         let path = format!("{kind}?{query}");
-        assert_eq!(trunkline.post(&path, good.clone()).await.status, 200);
+        expect(trunkline.post(&path, good.clone()).await, 200);
     }
     let unreadable = good.replace("\"duration\":\"184\"", "\"duration\":\"long\"");
     let unknown_caller = good.replace("+14045550123", "+12125550177");
@@ -88,31 +93,30 @@ async fn post_everything(trunkline: &Installation) {
         ("post-call", sample("form_submission.json").body.as_slice()),
         ("Jane-404-555-0123", good.as_bytes()),
     ] {
-        assert_eq!(trunkline.post(path, body.to_vec()).await.status, 200, "{path}");
+        expect(trunkline.post(path, body.to_vec()).await, 200);
     }
     let forged = signature("another key".replace(' ', "-").as_str(), good.as_bytes());
-    assert_eq!(
-        trunkline
-            .post_signed("post-call", good.clone(), &forged)
-            .await
-            .status,
-        401
-    );
-    assert_eq!(
-        trunkline
-            .post_signed("post-call", good.clone(), "Jane")
-            .await
-            .status,
-        401
-    );
+    for signature in [&forged, "Jane"] {
+        let answer = trunkline.post_signed("post-call", good.clone(), signature).await;
+        expect(answer, 401);
+    }
+    for path in [
+        "/api/interactions?number=4045550123",
+        "/api/alerts",
+        "/api/interactions/Jane",
+    ] {
+        let request = trunkline.client().get(trunkline.url(path));
+        expect(trunkline.send(request.bearer_auth("Jane")).await, 401);
+    }
     let to_nowhere = trunkline
         .client()
         .post(trunkline.url("/Jane?callernum=4045550123"));
-    assert_eq!(trunkline.send(to_nowhere.body(good)).await.status, 404);
+    expect(trunkline.send(to_nowhere.body(good)).await, 404);
+    answered
 }
 
 #[tokio::test]
-async fn nobody_and_no_secret_is_named_in_the_log() {
+async fn nobody_and_no_secret_is_named_in_logs_metrics_and_answers_to_strangers() {
     // Nobody listens there: whoever cannot reach Pusher says so, without its URL.
     let pusher = format!("http://pusher-key:{PUSHER_SECRET}@127.0.0.1:9/apps/1");
     let trunkline = Installation::new()
@@ -127,11 +131,16 @@ async fn nobody_and_no_secret_is_named_in_the_log() {
     assert_eq!(imported.code, 0, "{}", imported.err);
 
     let running = trunkline.start("run").await;
-    post_everything(&trunkline).await;
+    let mut told = post_everything(&trunkline).await;
     trunkline.settle_but(&[QueueName::Alerts]).await;
     assert!(trunkline.row("CALprivate").await.unwrap().link.is_set());
     let complained = eventually(|| async { running.log().contains("Pusher").then_some(()) }).await;
     assert!(complained.is_some(), "{}", running.log());
+    for path in ["metrics", "healthz", "readyz"] {
+        let url = format!("http://{}/{path}", running.metrics_address());
+        told += &trunkline.send(trunkline.client().get(url)).await.text;
+    }
+    assert!(told.contains("trunkline_webhook_deliveries_total"), "{told}");
     let log_file = running.log_file().to_owned();
     assert!(running.terminate().await.success());
 
@@ -142,8 +151,8 @@ async fn nobody_and_no_secret_is_named_in_the_log() {
     );
     let secrets = [SIGNING_KEY, JWT_SECRET, PUSHER_SECRET];
     for word in PEOPLE.into_iter().chain(secrets).chain(CARDS) {
-        let line = log.lines().find(|line| line.contains(word));
-        assert_eq!(line, None, "{word} is in the log");
+        let line = log.lines().chain(told.lines()).find(|line| line.contains(word));
+        assert_eq!(line, None, "{word} is told");
     }
 }
 
