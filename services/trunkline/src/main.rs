@@ -14,7 +14,7 @@ mod services;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use runtime::Settings;
 use runtime::telemetry::{self, LogFormat};
 use tracing_subscriber::filter::LevelFilter;
@@ -27,7 +27,7 @@ use services::Service;
 /// `trunkline doctor`.
 /// Settings come from trunkline.toml, .env and the environment; the README lists them.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version = env!("TRUNKLINE_VERSION"), max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -67,6 +67,11 @@ enum Command {
     Token(commands::token::Token),
     /// Tells how a call came to be what the database says: every snapshot, what it changed, how it was matched.
     Explain(commands::explain::Explain),
+    /// Prints what makes a shell complete commands and options: `source <(trunkline completions bash)`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Runs the service that receives webhooks, alone.
     WebhookIngest,
     /// Runs the HTTP API for the CRM, alone. Run `trunkline migrate` first.
@@ -97,6 +102,11 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         .is_err()
     {
         anyhow::bail!("another provider of cryptography is installed already");
+    }
+    if let Command::Completions { shell } = command {
+        let mut program = Arguments::command();
+        clap_complete::generate(shell, &mut program, "trunkline", &mut std::io::stdout());
+        return Ok(ExitCode::SUCCESS);
     }
     if let Command::Doctor = command {
         // What goes wrong, its lines tell; and it has to run with settings that cannot be read.
@@ -135,7 +145,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(demo) => return demo.run().await,
         Command::Connect(connect) => return connect.run(settings).await,
         // Before the settings were loaded.
-        Command::Doctor => {}
+        Command::Doctor | Command::Completions { .. } => {}
         Command::Migrate => commands::migrate::run(&settings).await?,
         Command::Contacts(contacts) => return contacts.run(&settings).await,
         Command::DeadLetters(dead_letters) => return dead_letters.run(&settings).await,

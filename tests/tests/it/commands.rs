@@ -1,6 +1,7 @@
 //! Each of the operator's commands, as a person uses it: the exit code, and what is told.
 
 use std::collections::HashSet;
+use std::process::Command;
 
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -51,6 +52,41 @@ async fn every_command_has_a_help_that_says_what_it_is_for() {
     for column in ["kind", "id", "phone", "name", "owner_id", "updated_at"] {
         assert!(import.out.contains(column), "{column}: {}", import.out);
     }
+}
+
+#[tokio::test]
+async fn the_program_names_its_commit_and_teaches_shells_its_commands() {
+    let trunkline = Installation::new();
+    let version = trunkline.run(&["--version"]).await;
+    let git = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output();
+    let commit = match git {
+        Ok(told) if told.status.success() => String::from_utf8(told.stdout).unwrap(),
+        _ => "unknown commit".to_owned(),
+    };
+    let expected = format!("trunkline {} ({})", env!("CARGO_PKG_VERSION"), commit.trim());
+    assert_eq!(version.out.trim(), expected);
+
+    for shell in ["bash", "zsh", "fish"] {
+        let told = trunkline.run(&["completions", shell]).await;
+        assert_eq!((told.code, told.err.as_str()), (0, ""), "{shell}");
+        assert!(told.out.contains("dead-letters"), "{shell}: {}", told.out);
+    }
+    let script = trunkline.folder().join("completions");
+    std::fs::write(&script, trunkline.run(&["completions", "bash"]).await.out).unwrap();
+    let complete = "source ./completions; COMP_WORDS=(trunkline dead); COMP_CWORD=1; _trunkline trunkline dead trunkline; \
+                    echo ${COMPREPLY[@]}";
+    let completed = Command::new("bash")
+        .args(["-c", complete])
+        .current_dir(trunkline.folder())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&completed.stdout).trim(),
+        "dead-letters",
+        "{completed:?}"
+    );
 }
 
 #[tokio::test]
