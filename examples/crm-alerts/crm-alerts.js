@@ -13,6 +13,9 @@ const EVENTS = {
   "new-lead": ["over", "is new"],
 };
 
+// The states in their order.
+const STATES = ["ringing", "talking", "missed", "over"];
+
 const headers = { Authorization: `Bearer ${settings.token}` };
 const pops = document.getElementById("pops");
 const known = new Set();
@@ -57,12 +60,14 @@ function show(alert, isMine) {
   // An alert may come twice, and by two channels.
   const isKnown = known.has(alert.id);
   known.add(alert.id);
+  const [state, words] = EVENTS[alert.kind];
   const pop =
     document.getElementById(alert.call_sid) ?? (isKnown ? null : pops.appendChild(document.createElement("article")));
   if (isMine) pop?.classList.add("mine");
-  if (isKnown) return;
+  // A call never goes back. The same state may come again: with a name that could not be looked up at once.
+  if (isKnown || STATES.indexOf(state) < STATES.indexOf(pop.dataset.state)) return;
   pop.id = alert.call_sid;
-  const [state, words] = EVENTS[alert.kind];
+  pop.dataset.state = state;
   pop.className = ["pop", state, pop.classList.contains("mine") ? "mine" : ""].join(" ");
   // Always as text: a caller's name may hold anything.
   const who = document.createElement("h2");

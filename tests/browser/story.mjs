@@ -30,6 +30,8 @@ async function foldInAllOrders() {
   });
   const alerts = [
     alert("a", 0, "incoming-call", {}),
+    // The name came later.
+    alert("e", 0, "incoming-call", { contact }),
     alert("b", 3, "call-routed", { contact }),
     alert("c", 20, "call-missed", { contact, outcome: "no_answer", duration: 20 }),
     alert("d", 20, "new-lead", { contact, outcome: "no_answer", duration: 20 }),

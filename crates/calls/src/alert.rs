@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use callrail::{CallId, Direction};
 
-use crate::event::{CallEvent, DecodeError, EventKind};
+use crate::event::{DecodeError, EventKind};
 use crate::interaction::{Interaction, NAMESPACE, Outcome, interaction_id};
 use crate::matching::{Contact, ContactRef};
+use crate::record::RecordedSnapshot;
 use crate::snapshot::Stage;
 
 /// A ring older than this is history.
@@ -61,7 +62,8 @@ impl AlertKind {
 /// What is told: the payload that browsers get. Never a recording's link, never a word that was spoken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Made from the call and the kind: the same alert again has the same id, and readers drop it.
+    /// Made from the call and the kind: the same alert again has the same id, and readers drop it. One that tells more,
+    /// such as the name that a ring had to go out without, has another.
     pub id: Uuid,
     /// CallRail's id of the call.
     pub call_sid: CallId,
@@ -139,7 +141,8 @@ impl OutgoingAlert {
 
 /// What one event means for the people at the screens.
 pub(crate) struct Occasion<'a> {
-    pub(crate) event: &'a CallEvent,
+    /// The snapshot that the event brought.
+    pub(crate) told: &'a RecordedSnapshot,
     /// Whether a webhook had told before that the call is over.
     pub(crate) ended_by_webhook: bool,
     /// The row before the event and after it.
@@ -157,13 +160,13 @@ impl Occasion<'_> {
         let Some(after) = self.after else {
             return self.while_it_goes_on().into_iter().collect();
         };
-        let is_import = self.event.kind == EventKind::Import;
+        let is_import = self.told.kind == EventKind::Import;
         // An import tells less than a webhook: what the webhook has to say is news even when the row is there.
         let first_told = !is_import && !self.ended_by_webhook;
         let ended_anew = first_told || self.before.is_none_or(|before| before.outcome != after.outcome);
         let is_news = !is_import || self.now - after.completed_at < IMPORT_IS_NEWS;
         let mut alerts = Vec::new();
-        if self.event.call.stage < Stage::Ended {
+        if self.told.snapshot.stage < Stage::Ended {
             // A ring that comes after the end of its call: kept for the history, interrupts nobody.
             alerts.extend(
                 self.while_it_goes_on()
@@ -186,9 +189,22 @@ impl Occasion<'_> {
         alerts
     }
 
+    /// What was told of a call that goes on when nobody could look up who calls, once more: now with the contact. Still
+    /// the same kind, so that no screen goes back to an earlier state. `None` when it is no news any more.
+    pub(crate) fn amended(&self) -> Option<OutgoingAlert> {
+        let mut amended = self.while_it_goes_on()?;
+        amended.alert.id = named(&format!(
+            "{}/{}/{}",
+            self.told.snapshot.call_sid,
+            amended.alert.kind.as_str(),
+            self.told.digest
+        ));
+        amended.push.then_some(amended)
+    }
+
     fn while_it_goes_on(&self) -> Option<OutgoingAlert> {
-        let facts = &self.event.call.facts;
-        let kind = match self.event.kind {
+        let facts = &self.told.snapshot.facts;
+        let kind = match self.told.kind {
             EventKind::PreCall if facts.direction == Direction::Inbound => AlertKind::IncomingCall,
             EventKind::RoutingComplete if facts.answered => AlertKind::CallAnswered,
             EventKind::RoutingComplete => AlertKind::CallRouted,
@@ -200,7 +216,7 @@ impl Occasion<'_> {
             source: facts.source_name.as_deref().map(cut),
             ..self.alert(kind)
         };
-        let push = self.now - self.event.observed_at <= RING_IS_NEWS;
+        let push = self.now - self.told.first_observed_at <= RING_IS_NEWS;
         Some(self.outgoing(alert, push))
     }
 
@@ -217,7 +233,7 @@ impl Occasion<'_> {
     }
 
     fn alert(&self, kind: AlertKind) -> Alert {
-        let call_sid = &self.event.call.call_sid;
+        let call_sid = &self.told.snapshot.call_sid;
         let contact = self.contact.map(|known| AlertContact {
             contact: known.contact.clone(),
             name: known.name.as_deref().map(cut),
@@ -226,9 +242,9 @@ impl Occasion<'_> {
             id: self.id(kind),
             call_sid: call_sid.clone(),
             interaction_id: interaction_id(call_sid),
-            at: self.event.observed_at,
+            at: self.told.first_observed_at,
             kind,
-            direction: self.event.call.facts.direction,
+            direction: self.told.snapshot.facts.direction,
             from: None,
             contact,
             outcome: None,
@@ -240,15 +256,15 @@ impl Occasion<'_> {
     /// A call rings once and ends once, but changes often: an update is named by its content and, since a state
     /// can come back, by its time.
     fn id(&self, kind: AlertKind) -> Uuid {
-        let call_sid = self.event.call.call_sid.as_str();
+        let call_sid = self.told.snapshot.call_sid.as_str();
         let name = match kind {
             AlertKind::CallUpdated => {
-                let (digest, at) = (self.event.digest(), self.event.observed_at.timestamp_micros());
+                let (digest, at) = (&self.told.digest, self.told.first_observed_at.timestamp_micros());
                 format!("{call_sid}/{}/{digest}/{at}", kind.as_str())
             }
             _ => format!("{call_sid}/{}", kind.as_str()),
         };
-        Uuid::new_v5(&NAMESPACE, name.as_bytes())
+        named(&name)
     }
 
     fn outgoing(&self, alert: Alert, push: bool) -> OutgoingAlert {
@@ -262,6 +278,10 @@ impl Occasion<'_> {
             },
         }
     }
+}
+
+fn named(name: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
 /// Names and sources may be of any length, Pusher's messages not (10 kB).

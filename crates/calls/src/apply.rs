@@ -13,6 +13,7 @@ use crate::phone::Party;
 use crate::project::project;
 use crate::record::{Record, RecordedSnapshot};
 use crate::seal::{Group, Seal, SealReason, Seals};
+use crate::snapshot::Stage;
 
 /// What the database knows of one call.
 #[derive(Debug, Clone)]
@@ -88,10 +89,13 @@ pub struct CallChanges {
 ///
 /// The row that results does not depend on how events are cut into batches, or on their order; alerts do, as the
 /// people who read them live in time.
+///
+/// `people` is `None` when nobody can be looked up now: a call that goes on is told with its number alone (see
+/// [`amend`]), and the links of rows stay as they are.
 pub fn apply(
     mut state: CallState,
     events: &[CallEvent],
-    people: &People,
+    people: Option<&People>,
     rules: &MatchRules,
     now: DateTime<Utc>,
 ) -> CallChanges {
@@ -107,21 +111,24 @@ pub fn apply(
         if !state.record.add(recorded.clone()) {
             continue;
         }
-        seen.push(recorded.digest);
         let after = next_row(&state, people, rules);
-        let link = match &after {
-            Some(row) => row.link.clone(),
-            None => matching::link(event.call.facts.customer.as_ref(), people, rules),
-        };
+        let contact = people.and_then(|people| {
+            let link = match &after {
+                Some(row) => row.link.clone(),
+                None => matching::link(event.call.facts.customer.as_ref(), people, rules),
+            };
+            people.find(&link.contact()?)
+        });
         let occasion = Occasion {
-            event,
+            told: &recorded,
             ended_by_webhook,
             before: state.row.as_ref(),
             after: after.as_ref(),
-            contact: link.contact().and_then(|contact| people.find(&contact)),
+            contact,
             now,
         };
         changes.alerts.extend(occasion.alerts());
+        seen.push(recorded.digest);
         state.row = after;
     }
     seen.sort_unstable();
@@ -138,6 +145,34 @@ pub fn apply(
     changes
 }
 
+/// The alert that amends what was told of a call with its number alone, now that people can be looked up. `told` names
+/// the snapshots of the call that were told so.
+///
+/// `None` if nobody knows the caller, if the call has ended, if it has gone on since then, which was told with the name,
+/// or if it is no news any more.
+pub fn amend(
+    state: &CallState,
+    told: &[Digest],
+    people: &People,
+    rules: &MatchRules,
+    now: DateTime<Utc>,
+) -> Option<OutgoingAlert> {
+    let newest = state.record.in_order().pop()?;
+    if newest.snapshot.stage == Stage::Ended || !told.contains(&newest.digest) {
+        return None;
+    }
+    let link = matching::link(newest.snapshot.facts.customer.as_ref(), people, rules);
+    let occasion = Occasion {
+        told: newest,
+        ended_by_webhook: false,
+        before: None,
+        after: None,
+        contact: Some(people.find(&link.contact()?)?),
+        now,
+    };
+    occasion.amended()
+}
+
 /// Links a call that could not be linked when it came: the number has become known since.
 /// Returns the row to write, if it is another one now.
 pub fn link_again(
@@ -148,7 +183,7 @@ pub fn link_again(
 ) -> CallChanges {
     let stored = state.row.clone();
     let seals = seal_what_people_wrote(&mut state, now);
-    let row = next_row(&state, people, rules).filter(|row| stored.as_ref() != Some(row));
+    let row = next_row(&state, Some(people), rules).filter(|row| stored.as_ref() != Some(row));
     CallChanges {
         row,
         seals,
@@ -183,7 +218,7 @@ pub fn link_by_hand(
         candidates: std::mem::take(&mut row.link.candidates),
         ..Link::with(contact, MatchMethod::Human)
     };
-    let row = next_row(&state, &People::default(), &MatchRules::default());
+    let row = next_row(&state, Some(&People::default()), &MatchRules::default());
     CallChanges {
         row: row.filter(|row| stored.as_ref() != Some(row)),
         seals,
@@ -193,7 +228,7 @@ pub fn link_by_hand(
 
 /// The row that the record gives, with what stands in the row by a person's decision, and with its link: a link
 /// that is set is never moved.
-fn next_row(state: &CallState, people: &People, rules: &MatchRules) -> Option<Interaction> {
+fn next_row(state: &CallState, people: Option<&People>, rules: &MatchRules) -> Option<Interaction> {
     let mut row = project(&state.record, &state.seals)?;
     let by_hand = |group| state.seals.reason(group) == Some(SealReason::Human);
     row.link = match (&state.row, state.seals.reason(Group::Link)) {
@@ -204,7 +239,10 @@ fn next_row(state: &CallState, people: &People, rules: &MatchRules) -> Option<In
         (None, Some(SealReason::Human)) => Link::none(MatchMethod::Human),
         (_, Some(_)) => Link::none(MatchMethod::NoContact),
         (Some(old), None) if old.link.is_set() => old.link.clone(),
-        _ => matching::link(customer(&state.record), people, rules),
+        (old, None) => match people {
+            Some(people) => matching::link(customer(&state.record), people, rules),
+            None => old.as_ref()?.link.clone(),
+        },
     };
     if let Some(old) = &state.row
         && by_hand(Group::Notes)

@@ -28,7 +28,7 @@ mod seal;
 mod snapshot;
 
 pub use alert::{Alert, AlertContact, AlertKind, OutgoingAlert, Way};
-pub use apply::{CallChanges, CallState, Written, apply, link_again, link_by_hand};
+pub use apply::{CallChanges, CallState, Written, amend, apply, link_again, link_by_hand};
 pub use callrail::{CallId, CallType, CompanyId, Direction};
 pub use digest::Digest;
 pub use event::{CallEvent, DecodeError, EventKind, Origin, SCHEMA};

@@ -67,10 +67,11 @@ impl Batch {
     }
 
     /// Works out what is to be written. `states` is what is known of the calls; one that is missing there is new.
+    /// `people` is `None` when they could not be looked up in time, which only progress does not wait for.
     pub(crate) fn work_out(
         &self,
         mut states: HashMap<CallId, CallState>,
-        people: &People,
+        people: Option<&People>,
         rules: &MatchRules,
         now: DateTime<Utc>,
     ) -> Result<Vec<CallWork>, StoreError> {

@@ -132,7 +132,8 @@ impl Store {
     /// nothing. Adding an event again changes nothing.
     ///
     /// Several events of one call are taken in their order. Those that an import run has published are noted there as
-    /// stored, in the same transaction.
+    /// stored, in the same transaction. A batch of nothing but rings and routed calls does not wait for the names of
+    /// callers for longer than 300 ms: see [`Store::amend_alerts`].
     pub async fn apply(
         &self,
         events: Vec<CallEvent>,
@@ -270,6 +271,22 @@ impl Store {
         match &self.backend {
             Backend::Postgres(postgres) => postgres.mirror_crm_contacts(people, region, rules, now).await,
             Backend::Sqlite(_) => Ok(CrmMirror::NoView),
+        }
+    }
+
+    /// Looks up who calls in calls that were told with their number alone, because the lookup had taken more than 300 ms.
+    /// Returns the alerts that tell the newest state of each once more, now with the contact: to be published like those
+    /// of [`Store::apply`]. Each is raised once, and none for a call that has ended or whose caller nobody knows.
+    ///
+    /// On SQLite there never are any: a lookup reads the file that the writer has already, and waits for nobody.
+    pub async fn amend_alerts(
+        &self,
+        rules: &MatchRules,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<OutgoingAlert>, StoreError> {
+        match &self.backend {
+            Backend::Postgres(postgres) => postgres.amend_alerts(rules.clone(), now).await,
+            Backend::Sqlite(_) => Ok(Vec::new()),
         }
     }
 

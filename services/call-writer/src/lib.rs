@@ -3,8 +3,9 @@
 //! Three queues bring calls, each with a worker of its own, so that a ring never waits for bulk work: see
 //! [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`]
 //! mirrors the CRM's people from a view over its own tables; [`outbox`] publishes the alerts that a
-//! crash left behind.
+//! crash left behind; [`amendments`] tells the names that rings could not wait for.
 
+mod amendments;
 mod crm_contacts;
 mod dead_letters;
 mod events;
@@ -93,8 +94,19 @@ impl CallWriter {
         }
         let worker = Worker::new(queue.clone(), QueueName::Dead, MAX_DEAD_LETTERS, settings.pauses);
         tasks.spawn(worker.run(DeadLetters::new(store.clone()), shutdown.clone()));
-        let people = crm_contacts::mirror(store.clone(), settings.crm_contacts, rules, shutdown.clone());
+        let people = crm_contacts::mirror(
+            store.clone(),
+            settings.crm_contacts,
+            Arc::clone(&rules),
+            shutdown.clone(),
+        );
         tasks.spawn(people);
+        tasks.spawn(amendments::amend(
+            store.clone(),
+            queue.clone(),
+            rules,
+            shutdown.clone(),
+        ));
         tasks.spawn(outbox::sweep(store, queue, shutdown));
         while let Some(ended) = tasks.join_next().await {
             ended?;

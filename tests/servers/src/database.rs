@@ -6,6 +6,11 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use uuid::Uuid;
 
+/// A table that nobody else reads or writes until the value is dropped.
+pub struct LockedTable {
+    _connection: PgConnection,
+}
+
 /// An empty database, deleted when the value is dropped.
 pub struct Database {
     name: String,
@@ -28,6 +33,16 @@ impl Database {
     /// A connection as somebody else opens it.
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url()).unwrap()
+    }
+
+    /// Locks a table, as somebody does who rebuilds it.
+    pub fn lock(&self, table: &str) -> LockedTable {
+        let mut connection = self.connection();
+        let sql = format!("begin; lock table {table} in access exclusive mode");
+        connection.batch_execute(&sql).unwrap();
+        LockedTable {
+            _connection: connection,
+        }
     }
 
     /// Runs `alter database` from outside of it: new connections are as it says.

@@ -12,6 +12,6 @@ mod database;
 mod proxy;
 mod vhost;
 
-pub use database::Database;
+pub use database::{Database, LockedTable};
 pub use proxy::Proxy;
 pub use vhost::Vhost;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use calls::AlertKind;
 use chrono::{DateTime, Utc};
 use queue::QueueName;
 use serde_json::{Value, json};
 use store::RaisedAlert;
+use test_servers::Database;
 use trunkline_tests::{Installation, eventually, sample};
 
 use crate::pusher_peer::{Mood, Peer, Received, median_and_max, url, url_with_secret};
@@ -96,6 +97,45 @@ async fn no_alert_of_a_call_holds_a_link_to_the_recording_or_a_word_that_was_spo
             assert!(!text.contains(secret), "{name} tells {secret}: {text}");
         }
     }
+    running.kill().await;
+}
+
+/// Somebody has locked the CRM's people, and meanwhile the writer is killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_whose_caller_cannot_be_looked_up_comes_with_its_number_and_later_with_the_name() {
+    let (peer, address) = Peer::start(Mood::Fine);
+    let database = Database::empty();
+    let trunkline = Installation::new()
+        .with("PUSHER_URL", url(&address))
+        .with("DATABASE_URL", database.url());
+    import_the_caller(&trunkline).await;
+    let running = trunkline.start("run").await;
+    let locked = database.lock("trunkline.contact_phones");
+
+    let posted_at = Instant::now();
+    post(&trunkline, "pre-call", "pre_call.json").await;
+    let alone = peer.events("incoming-call", 1).await.remove(0);
+    let took = alone.at - posted_at;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(alone.data["from"], "+14045550123");
+    assert_eq!(alone.data["contact"], Value::Null);
+    running.kill().await;
+    let running = trunkline.start("run").await;
+    drop(locked);
+
+    let named = || async {
+        let mut events = peer.received();
+        events.retain(|event| event.data["contact"]["name"] == "Jane Dough");
+        (events.len() >= 2).then_some(events)
+    };
+    let named = eventually(named)
+        .await
+        .unwrap_or_else(|| panic!("no name\n{}", trunkline.logs()));
+    let channels: BTreeSet<&str> = named.iter().map(|event| event.channel.as_str()).collect();
+    assert_eq!(Vec::from_iter(channels), ["private-calls", "private-user-7"]);
+    assert_eq!(named[0].name, "incoming-call");
+    assert_eq!(named[0].data["call_sid"], alone.data["call_sid"]);
+    assert_ne!(named[0].data["id"], alone.data["id"]);
     running.kill().await;
 }
 
@@ -273,12 +313,16 @@ async fn a_ring_is_at_the_peer_while_the_phone_still_rings() {
 /// An installation that knows the caller of the samples and sends alerts to this URL.
 async fn installation(pusher_url: &str) -> Installation {
     let trunkline = Installation::new().with("PUSHER_URL", pusher_url);
+    import_the_caller(&trunkline).await;
+    trunkline
+}
+
+async fn import_the_caller(trunkline: &Installation) {
     std::fs::write(trunkline.folder().join("contacts.csv"), CONTACTS).unwrap();
     for command in [&["migrate"][..], &["contacts", "import", "contacts.csv"]] {
         let told = trunkline.run(command).await;
         assert_eq!(told.code, 0, "{told:?}");
     }
-    trunkline
 }
 
 async fn post(trunkline: &Installation, kind: &str, name: &str) {

@@ -2,7 +2,7 @@
 
 use calls::{
     AlertKind, CallEvent, ContactKind, EventKind, MatchRules, Outcome, OutgoingAlert, People, PhoneNumber,
-    Region, apply,
+    Region, amend, apply,
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -309,7 +309,14 @@ fn an_outbound_call_is_completed_whatever_its_outcome() {
             .with("answered", answered)
             .event(EventKind::OutboundPostCall, 0);
         let state = calls::CallState::new(event.call.call_sid.clone());
-        let alerts = apply(state, &[event], &People::default(), &MatchRules::default(), at(0)).alerts;
+        let alerts = apply(
+            state,
+            &[event],
+            Some(&People::default()),
+            &MatchRules::default(),
+            at(0),
+        )
+        .alerts;
         assert_eq!(kinds(&alerts), [(AlertKind::CallCompleted, true)]);
         let alert = &alerts[0].alert;
         assert_eq!(
@@ -355,12 +362,101 @@ fn a_blocked_number_is_no_new_lead() {
     let alerts = apply(
         state,
         &[answered().post_call(0)],
-        &People::default(),
+        Some(&People::default()),
         &rules,
         at(0),
     )
     .alerts;
     assert_eq!(kinds(&alerts), [(AlertKind::CallCompleted, true)]);
+}
+
+/// A call of which these events are told while nobody can be looked up.
+fn told_alone(events: &[CallEvent]) -> (Database, Vec<OutgoingAlert>) {
+    let mut database = Database::new();
+    let now = events.last().unwrap().observed_at;
+    let changes = apply(database.state.clone(), events, None, &MatchRules::default(), now);
+    database.write(&changes);
+    (database, changes.alerts)
+}
+
+/// What is told once people can be looked up again.
+fn amended(database: &Database, told: &[CallEvent], people: &People, seconds: i64) -> Option<OutgoingAlert> {
+    let told: Vec<_> = told.iter().map(CallEvent::digest).collect();
+    amend(
+        &database.state,
+        &told,
+        people,
+        &MatchRules::default(),
+        at(seconds),
+    )
+}
+
+#[test]
+fn a_ring_that_went_out_with_its_number_alone_is_told_again_with_the_name() {
+    let events = [ringing(0)];
+    let (database, alerts) = told_alone(&events);
+    assert_eq!(kinds(&alerts), [(AlertKind::IncomingCall, true)]);
+    assert_eq!(alerts[0].owner_id, None);
+    let alone = payload(&alerts[0]);
+    assert_eq!(
+        (&alone["from"], &alone["contact"]),
+        (&json!(CALLER), &Value::Null)
+    );
+
+    let customer = known_as(ContactKind::Customer, "c-9");
+    let amended_after = |seconds| amended(&database, &events, &customer, seconds);
+    let amendment = amended_after(2).unwrap();
+    assert_eq!(amendment.owner_id.as_deref(), Some("agent-7"));
+    let mut expected = progress(ringing(0));
+    assert_eq!(expected["id"], alone["id"]);
+    assert_ne!(payload(&amendment)["id"], alone["id"]);
+    expected["id"] = payload(&amendment)["id"].clone();
+    assert_eq!(payload(&amendment), expected);
+    assert_eq!(
+        amended_after(3).unwrap().alert.id,
+        amendment.alert.id,
+        "again, it is the same"
+    );
+    assert_eq!(amended_after(61), None, "a ring of a minute ago is no news");
+    assert_eq!(amended(&database, &events, &People::default(), 2), None);
+}
+
+#[test]
+fn what_is_told_again_is_the_newest_that_a_screen_has() {
+    let customer = known_as(ContactKind::Customer, "c-9");
+    let events = [ringing(0), picked_up(5)];
+    let (mut database, alerts) = told_alone(&events);
+    assert_eq!(alerts.len(), 2);
+    let amendment = amended(&database, &events, &customer, 6).unwrap();
+    assert_eq!(amendment.alert.kind, AlertKind::CallAnswered);
+
+    let ring_alone = &events[..1];
+    assert_eq!(
+        amended(&database, ring_alone, &customer, 6),
+        None,
+        "that it was picked up was told with the name"
+    );
+    database.take_at(&[answered().post_call(9)], &customer, at(9));
+    assert_eq!(amended(&database, &events, &customer, 10), None, "it is over");
+}
+
+#[test]
+fn a_late_ring_leaves_a_link_alone_when_nobody_can_be_looked_up() {
+    let mut database = Database::new();
+    let customer = known_as(ContactKind::Customer, "c-9");
+    for people in [&People::default(), &customer] {
+        database.take_at(&[answered().post_call(9)], people, at(9));
+        let late = apply(
+            database.state.clone(),
+            &[ringing(10)],
+            None,
+            &MatchRules::default(),
+            at(10),
+        );
+        assert_eq!(kinds(&late.alerts), [(AlertKind::IncomingCall, false)]);
+        assert_eq!(late.row, None);
+        database = Database::new();
+    }
 }
 
 #[test]

@@ -212,7 +212,13 @@ impl Database {
         people: &People,
         now: DateTime<Utc>,
     ) -> CallChanges {
-        let changes = apply(self.state.clone(), events, people, &MatchRules::default(), now);
+        let changes = apply(
+            self.state.clone(),
+            events,
+            Some(people),
+            &MatchRules::default(),
+            now,
+        );
         self.write(&changes);
         changes
     }

@@ -2,6 +2,8 @@
 //!
 //! Two writers meet on a call by locking its row in `calls`, which they make first: a row that is not there cannot be
 //! locked. Both steps go in the order of the calls' ids, so writers wait for each other and never in a circle.
+//!
+//! A ring does not wait for a lookup of its caller that hangs: see [`lookup`].
 
 use std::collections::HashMap;
 
@@ -12,7 +14,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::statement::Statement;
-use super::{Postgres, alerts, contacts, imports, link};
+use super::{Postgres, alerts, contacts, imports, link, lookup};
 use crate::batch::{Batch, CallWork, assemble};
 use crate::columns::{SqlTime, Time};
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
@@ -49,9 +51,17 @@ fn apply(
 ) -> Result<Applied, StoreError> {
     insert_calls(connection, batch, now)?;
     let states = load(connection, batch.call_sids(), Locking::Write)?;
-    let people = contacts::find(connection, &batch.numbers(&states))?;
-    let mut work = batch.work_out(states, &people, rules, now)?;
+    let numbers = batch.numbers(&states);
+    let people = if batch.is_progress() {
+        lookup::find_in_time(connection, &numbers)?
+    } else {
+        Some(contacts::find(connection, &numbers)?)
+    };
+    let mut work = batch.work_out(states, people.as_ref(), rules, now)?;
     save(connection, &work, now)?;
+    if people.is_none() {
+        lookup::note_unanswered(connection, &work)?;
+    }
     imports::save_progress(connection, &batch.imported())?;
     let raised = work
         .iter_mut()

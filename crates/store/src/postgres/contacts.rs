@@ -99,13 +99,9 @@ pub(super) fn find(
     struct Found {
         #[diesel(sql_type = Text)]
         e164: String,
+        /// `None`: the account's own number.
         #[diesel(embed)]
-        contact: ContactRow,
-    }
-    #[derive(QueryableByName)]
-    struct Own {
-        #[diesel(sql_type = Text)]
-        e164: String,
+        contact: Option<ContactRow>,
     }
     let mut people = People::default();
     if numbers.is_empty() {
@@ -115,19 +111,19 @@ pub(super) fn find(
         "select phone.e164, contact.kind, contact.id, contact.name, contact.owner_id, contact.updated_at
          from trunkline.contact_phones phone
          join trunkline.contacts contact on contact.kind = phone.kind and contact.id = phone.id
-         where phone.e164 = any({})",
+         where phone.e164 = any({})
+         union all
+         select e164, null, null, null, null, null from trunkline.account_numbers where e164 = any({})",
     )
+    .texts(numbers.iter().map(PhoneNumber::as_str))
     .texts(numbers.iter().map(PhoneNumber::as_str))
     .load(connection)?;
     for Found { e164, contact } in found {
         let number = PhoneNumber::try_from(e164).map_err(|_| StoreError::Corrupt("e164"))?;
-        people.add(number, contact.into_contact()?);
-    }
-    let own: Vec<Own> = Statement::new("select e164 from trunkline.account_numbers where e164 = any({})")
-        .texts(numbers.iter().map(PhoneNumber::as_str))
-        .load(connection)?;
-    for Own { e164 } in own {
-        people.add_account_number(PhoneNumber::try_from(e164).map_err(|_| StoreError::Corrupt("e164"))?);
+        match contact {
+            Some(contact) => people.add(number, contact.into_contact()?),
+            None => people.add_account_number(number),
+        }
     }
     Ok(people)
 }

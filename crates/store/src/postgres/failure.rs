@@ -50,6 +50,11 @@ pub(super) fn write<T>(
     }
 }
 
+/// Whether diesel does not say why: so it is with a statement that took too long.
+pub(super) fn is_unexplained(error: &StoreError) -> bool {
+    matches!(kind(error), Some(DatabaseErrorKind::Unknown))
+}
+
 fn kind(error: &StoreError) -> Option<&DatabaseErrorKind> {
     let StoreError::Unavailable(source) = error else {
         return None;

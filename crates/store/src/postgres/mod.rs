@@ -9,6 +9,7 @@ mod dead_letters;
 mod failure;
 mod imports;
 mod link;
+mod lookup;
 mod people;
 mod pool;
 mod read;

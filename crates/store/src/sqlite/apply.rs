@@ -43,7 +43,7 @@ fn apply(
     let people = contacts::find(connection, &batch.numbers(&states))?;
 
     let mut applied = Applied::default();
-    for call in batch.work_out(states, &people, rules, now)? {
+    for call in batch.work_out(states, Some(&people), rules, now)? {
         save_snapshots(connection, &call.snapshots)?;
         applied.rows_written += usize::from(call.changes.row.is_some());
         save_call(connection, &call.call_sid, &call.changes, call.had_row, now)?;

@@ -4,6 +4,7 @@ mod crm_contacts;
 mod documentation;
 mod failures;
 mod foreign;
+mod lookups;
 mod meeting;
 mod million;
 mod schema;
