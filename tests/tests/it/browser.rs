@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callrail_simulator::{ApiOptions, Deliverer, SimulatedAccount, SimulatedApi};
 use calls::{CallId, interaction_id};
@@ -117,6 +118,7 @@ async fn two_replicas_show_every_call_once_also_to_who_was_offline() {
     let scaled = Scaled::start().await;
     let mut settings = settings(&scaled.api).await;
     settings["ingest"] = scaled.ingest.url("").into();
+    settings["offline_seconds"] = offline().as_secs().into();
     settings["replicas"] = json!([scaled.api.url(""), scaled.other_api.url("")]);
     browse("replicas", settings, &scaled.api).await;
 }
@@ -128,6 +130,12 @@ async fn a_name_stands_on_the_console_within_half_a_second() {
     let mut settings = settings(&scaled.api).await;
     settings["ingest"] = scaled.ingest.url("").into();
     browse("latency", settings, &scaled.api).await;
+}
+
+/// How long a page is offline: as short as it can be, unless `OFFLINE_SECONDS` says more.
+fn offline() -> Duration {
+    let seconds = std::env::var("OFFLINE_SECONDS");
+    Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().unwrap()))
 }
 
 /// RabbitMQ and PostgreSQL, and one process for each service, but two for the API.
@@ -201,7 +209,7 @@ async fn browse(script: &str, mut settings: Value, trunkline: &Installation) {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let told = timeout(PATIENCE * 2, run)
+    let told = timeout(PATIENCE * 2 + offline(), run)
         .await
         .unwrap_or_else(|_| panic!("{script} does not end\n{}", trunkline.logs()));
     let told = told.expect("cannot start node");

@@ -11,16 +11,24 @@ use calls::{Interaction, interaction_id, window_end};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use store::{DatabaseUrl, Import, ImportCounts, ImportSource, ImportState, NewImport, Store};
 use test_servers::{Database, Vhost};
+use tokio::time::interval;
 use trunkline_tests::{Installation, eventually};
 use uuid::Uuid;
 
 use crate::load::{Load, import_people};
 use crate::pusher::post_renamed;
-use crate::pusher_peer::{self, Mood, Peer, Received};
+use crate::pusher_peer::{self, Mood, Peer};
 
 /// CallRail gives so many calls with one request, and a window has so many days.
 const PER_PAGE: u64 = 250;
 const WINDOW: TimeDelta = TimeDelta::days(31);
+
+/// The settings that say how many requests may be made.
+const BUDGET: [&str; 3] = [
+    "CALLRAIL_REQUESTS_PER_MINUTE",
+    "CALLRAIL_REQUESTS_PER_HOUR",
+    "CALLRAIL_REQUESTS_PER_DAY",
+];
 
 /// An account with a year of calls, and an installation in the scaled shape that may ask for them without limits.
 struct Year {
@@ -116,14 +124,41 @@ async fn every_call_of_a_year_is_imported_once_though_importer_and_writer_are_ki
     }
 }
 
-/// Rings have a queue of their own and workers of their own, which wait for no page of an import. Alone on the machine: see
-/// `.config/nextest.toml`.
+/// Rings have a queue of their own and workers of their own, which wait for no page of an import. At the budget of an
+/// installation that sets nothing: a burst of pages each minute. Alone on the machine: see `.config/nextest.toml`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ring_is_on_the_screen_in_time_while_the_past_is_imported() {
-    let calls = imported_calls(4_000);
+    let p99 = time_rings_beside_an_import(Budget::Default, 4_000).await;
+    assert!(p99 < Duration::from_millis(500), "{p99:?}");
+}
+
+/// The same while pages come as fast as they are read.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures, tests nothing: ./test --full"]
+async fn rings_are_timed_while_the_past_is_imported_without_a_budget() {
+    time_rings_beside_an_import(Budget::Lifted, 10_000).await;
+}
+
+/// How many requests may be made of CallRail's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Budget {
+    /// As many as when nothing is set.
+    Default,
+    /// As many as one likes.
+    Lifted,
+}
+
+/// Has the phone ring every few milliseconds until so many calls are imported. Prints, from the POST of a ring to Pusher,
+/// the median and the 99th percentile, which it returns.
+async fn time_rings_beside_an_import(budget: Budget, enough: usize) -> Duration {
+    const BETWEEN: Duration = Duration::from_millis(50);
+    let calls = imported_calls(enough);
     let (pusher, address) = Peer::start(Mood::Fine);
     let mut year = Year::with(calls).await;
     year.trunkline = year.trunkline.with("PUSHER_URL", pusher_peer::url(&address));
+    if budget == Budget::Default {
+        year.trunkline = with_default_budget(year.trunkline);
+    }
     let Year {
         start,
         end,
@@ -137,13 +172,14 @@ async fn a_ring_is_on_the_screen_in_time_while_the_past_is_imported() {
     }
     let run = wanted(store, *start, *end).await;
     stored(store, run.id, 1, trunkline).await;
+    let began = Instant::now();
+    let mut ticks = interval(BETWEEN);
     let mut took = Vec::new();
     for number in 0.. {
+        ticks.tick().await;
         let posted_at = Instant::now();
         let call_sid = post_renamed(trunkline, "pre-call", "pre_call.json", number).await;
-        let ring =
-            |event: &Received| event.name == "incoming-call" && event.data["call_sid"] == call_sid.as_str();
-        let arrived = eventually(|| async { pusher.received().into_iter().find(ring) }).await;
+        let arrived = eventually(|| async { pusher.event_of("incoming-call", &call_sid) }).await;
         let arrived = arrived.unwrap_or_else(|| panic!("no ring\n{}", trunkline.logs()));
         took.push(arrived.at - posted_at);
         if counts(store, run.id).await.stored >= calls as u64 {
@@ -154,13 +190,15 @@ async fn a_ring_is_on_the_screen_in_time_while_the_past_is_imported() {
     let rings = took.len();
     let [median, p99] = [rings / 2, rings * 99 / 100].map(|place| took[place]);
     println!(
-        "{calls} calls imported meanwhile: from POST to Pusher median {median:?}, p99 {p99:?} of {rings} rings"
+        "{calls} calls imported meanwhile, in {:.0?}, budget {budget:?}: from POST to Pusher median {median:?}, p99 \
+         {p99:?} of {rings} rings",
+        began.elapsed()
     );
     assert!(rings >= 20, "the import was over after {rings} rings");
-    assert!(p99 < Duration::from_millis(500), "{p99:?}");
     for process in running {
         process.kill().await;
     }
+    p99
 }
 
 /// Importer, queue, writer and database together, beside reading the same pages and doing nothing with them. Alone on the
@@ -359,14 +397,21 @@ pub(crate) fn with_account(
     api: &SimulatedApi,
 ) -> Installation {
     const MANY: &str = "100000";
-    trunkline
+    let trunkline = trunkline
         .with("CALLRAIL_API_KEY", &account.api_key)
         .with("CALLRAIL_ACCOUNT_ID", account.account_id.clone())
         .with("CALLRAIL_API_URL", api.base_url())
-        .with("RECONCILE", "off")
-        .with("CALLRAIL_REQUESTS_PER_MINUTE", MANY)
-        .with("CALLRAIL_REQUESTS_PER_HOUR", MANY)
-        .with("CALLRAIL_REQUESTS_PER_DAY", MANY)
+        .with("RECONCILE", "off");
+    BUDGET
+        .iter()
+        .fold(trunkline, |trunkline, name| trunkline.with(name, MANY))
+}
+
+/// As if nobody had set how many requests may be made.
+fn with_default_budget(trunkline: Installation) -> Installation {
+    BUDGET
+        .iter()
+        .fold(trunkline, |trunkline, name| trunkline.without(name))
 }
 
 pub(crate) async fn wanted(store: &Store, start: DateTime<Utc>, end: DateTime<Utc>) -> Import {

@@ -120,6 +120,14 @@ impl Peer {
         self.state.received.lock().unwrap().clone()
     }
 
+    /// The last event of this name about a call.
+    pub(crate) fn event_of(&self, name: &str, call_sid: &str) -> Option<Received> {
+        let received = self.state.received.lock().unwrap();
+        // Whoever asks is waiting for one of the last, of which there may be thousands.
+        let of_call = |event: &&Received| event.name == name && event.data["call_sid"] == call_sid;
+        received.iter().rev().find(of_call).cloned()
+    }
+
     /// Status and reason of all that was not taken so far.
     pub(crate) fn refused(&self) -> Vec<(u16, String)> {
         self.state.refused.lock().unwrap().clone()
