@@ -8,7 +8,7 @@ use callrail::{Call, CallType, CompanyId, Direction, Field, NotACall};
 
 use crate::event::{CallEvent, EventKind, Origin, SCHEMA};
 use crate::phone::{Party, Region};
-use crate::redaction::redact_object;
+use crate::redaction::Redaction;
 use crate::snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};
 
 /// The end of the links that CallRail's API gives as `recording`: they need the API key, so nobody else can use
@@ -36,6 +36,25 @@ pub struct Receipt {
     pub company: Option<CompanyId>,
 }
 
+/// How objects are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The country of numbers that name none.
+    pub region: Region,
+    /// What is taken out of texts before anything is stored.
+    pub redaction: Redaction,
+}
+
+impl From<Region> for Reading {
+    /// Card data is taken out, and nothing else.
+    fn from(region: Region) -> Self {
+        Self {
+            region,
+            redaction: Redaction::default(),
+        }
+    }
+}
+
 /// Why an object cannot become a call event. The texts hold nothing of the object.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
@@ -58,12 +77,12 @@ pub enum Unreadable {
 pub fn from_callrail(
     mut object: Map<String, Value>,
     receipt: Receipt,
-    region: Region,
+    reading: Reading,
 ) -> Result<CallEvent, Unreadable> {
     if object.values().any(|value| is_deeper_than(value, MAX_DEPTH - 1)) {
         return Err(Unreadable::TooDeep);
     }
-    redact_object(&mut object);
+    reading.redaction.redact_object(&mut object);
     let mut call = Call::from_object(object)?;
     let stage = stage(receipt.kind, &call);
     if stage == Stage::Ended {
@@ -76,7 +95,7 @@ pub fn from_callrail(
         .customer_country
         .value()
         .and_then(|country| country.parse().ok())
-        .unwrap_or(region);
+        .unwrap_or(reading.region);
 
     Ok(CallEvent {
         schema: SCHEMA,

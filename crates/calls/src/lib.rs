@@ -32,7 +32,7 @@ pub use apply::{CallChanges, CallState, Written, amend, apply, link_again, link_
 pub use callrail::{CallId, CallType, CompanyId, Direction};
 pub use digest::Digest;
 pub use event::{CallEvent, DecodeError, EventKind, Origin, SCHEMA};
-pub use from_callrail::{Receipt, Unreadable, from_callrail};
+pub use from_callrail::{Reading, Receipt, Unreadable, from_callrail};
 pub use import_range::{ImportRange, InvalidRange, MAX_DAYS_BACK, window_end};
 pub use interaction::{Interaction, Outcome, interaction_id};
 pub use matching::{
@@ -42,6 +42,7 @@ pub use phone::{Party, PhoneNumber, Region, UnreadableNumber, is_withheld};
 pub use project::{Step, explain, project};
 pub use quarantine::QuarantinedDelivery;
 pub use record::{Record, RecordedSnapshot};
+pub use redaction::{InvalidRedaction, Redaction};
 pub use replay::{NotReplayable, Replay};
 pub use seal::{Group, Seal, SealReason, Seals};
 pub use snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};

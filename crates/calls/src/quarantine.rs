@@ -8,9 +8,8 @@ use callrail::{CompanyId, parse_object};
 
 use crate::digest::Digest;
 use crate::event::{CallEvent, DecodeError, EventKind, Origin};
-use crate::from_callrail::{Receipt, Unreadable, from_callrail};
-use crate::phone::Region;
-use crate::redaction::redact_text;
+use crate::from_callrail::{Reading, Receipt, Unreadable, from_callrail};
+use crate::redaction::Redaction;
 
 /// A delivery in quarantine: the body of its dead letter, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +33,10 @@ impl QuarantinedDelivery {
         received_at: DateTime<Utc>,
         company: Option<CompanyId>,
         body: &[u8],
+        redaction: Redaction,
     ) -> Self {
         let sha256 = Digest::of_bytes(body);
-        let text = redact_text(&String::from_utf8_lossy(body));
+        let text = redaction.redact_text(&String::from_utf8_lossy(body));
         Self {
             kind,
             received_at,
@@ -59,7 +59,7 @@ impl QuarantinedDelivery {
 
     /// Tries to read it once more. Without a kind it is taken for a modification, which claims the least: it may
     /// tell of any state.
-    pub fn read_again(&self, event_id: Uuid, region: Region) -> Result<CallEvent, Unreadable> {
+    pub fn read_again(&self, event_id: Uuid, reading: Reading) -> Result<CallEvent, Unreadable> {
         let receipt = Receipt {
             event_id,
             kind: self.kind.unwrap_or(EventKind::CallModified),
@@ -68,17 +68,24 @@ impl QuarantinedDelivery {
             import_id: None,
             company: self.company.clone(),
         };
-        from_callrail(parse_object(self.text.as_bytes())?, receipt, region)
+        from_callrail(parse_object(self.text.as_bytes())?, receipt, reading)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phone::Region;
 
     fn quarantined(body: &[u8]) -> QuarantinedDelivery {
         let company = CompanyId::parse("COM1").ok();
-        QuarantinedDelivery::new(Some(EventKind::PostCall), DateTime::UNIX_EPOCH, company, body)
+        QuarantinedDelivery::new(
+            Some(EventKind::PostCall),
+            DateTime::UNIX_EPOCH,
+            company,
+            body,
+            Redaction::default(),
+        )
     }
 
     #[test]
@@ -93,12 +100,18 @@ mod tests {
     fn what_has_become_readable_is_read_as_it_was_received() {
         let body = br#"{"resource_id":"CAL1","answered":true,"duration":"5","note":"",
                         "start_time":"2026-11-20T14:03:20-05:00"}"#;
-        let event = quarantined(body).read_again(Uuid::nil(), Region::US).unwrap();
+        let event = quarantined(body)
+            .read_again(Uuid::nil(), Region::US.into())
+            .unwrap();
         assert_eq!(
             (event.origin, event.observed_at),
             (Origin::Replay, DateTime::UNIX_EPOCH)
         );
         assert_eq!(event.company, CompanyId::parse("COM1").ok());
-        assert!(quarantined(b"{").read_again(Uuid::nil(), Region::US).is_err());
+        assert!(
+            quarantined(b"{")
+                .read_again(Uuid::nil(), Region::US.into())
+                .is_err()
+        );
     }
 }

@@ -4,8 +4,7 @@ use uuid::Uuid;
 
 use crate::alert::OutgoingAlert;
 use crate::event::{CallEvent, Origin};
-use crate::from_callrail::Unreadable;
-use crate::phone::Region;
+use crate::from_callrail::{Reading, Unreadable};
 use crate::quarantine::QuarantinedDelivery;
 
 /// A message to publish again.
@@ -30,7 +29,7 @@ pub enum NotReplayable {
 
 impl Replay {
     /// Reads the body of a dead letter. `event_id` names the event if one has to be made.
-    pub fn of(body: &[u8], event_id: Uuid, region: Region) -> Result<Self, NotReplayable> {
+    pub fn of(body: &[u8], event_id: Uuid, reading: Reading) -> Result<Self, NotReplayable> {
         if let Ok(event) = CallEvent::decode(body) {
             return Ok(Self::Event(Box::new(CallEvent {
                 origin: Origin::Replay,
@@ -38,7 +37,7 @@ impl Replay {
             })));
         }
         if let Ok(delivery) = QuarantinedDelivery::decode(body) {
-            return Ok(Self::Event(Box::new(delivery.read_again(event_id, region)?)));
+            return Ok(Self::Event(Box::new(delivery.read_again(event_id, reading)?)));
         }
         match OutgoingAlert::decode(body) {
             Ok(alert) => Ok(Self::Alert(Box::new(alert))),
@@ -53,20 +52,29 @@ mod tests {
 
     use super::*;
     use crate::event::EventKind;
+    use crate::phone::Region;
+    use crate::redaction::Redaction;
 
     const CALL: &[u8] = br#"{"resource_id":"CAL1","answered":true,"duration":"5","note":"",
                              "start_time":"2026-11-20T14:03:20-05:00"}"#;
 
     fn quarantined(body: &[u8]) -> Vec<u8> {
-        QuarantinedDelivery::new(Some(EventKind::PostCall), DateTime::UNIX_EPOCH, None, body).encode()
+        QuarantinedDelivery::new(
+            Some(EventKind::PostCall),
+            DateTime::UNIX_EPOCH,
+            None,
+            body,
+            Redaction::default(),
+        )
+        .encode()
     }
 
     #[test]
     fn an_event_is_replayed_at_its_own_time() {
-        let Ok(Replay::Event(read)) = Replay::of(&quarantined(CALL), Uuid::nil(), Region::US) else {
+        let Ok(Replay::Event(read)) = Replay::of(&quarantined(CALL), Uuid::nil(), Region::US.into()) else {
             panic!()
         };
-        let Ok(Replay::Event(again)) = Replay::of(&read.encode(), Uuid::max(), Region::US) else {
+        let Ok(Replay::Event(again)) = Replay::of(&read.encode(), Uuid::max(), Region::US.into()) else {
             panic!()
         };
         assert_eq!(again, read, "neither its id nor its time is another");
@@ -78,14 +86,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_says_so() {
-        let error = Replay::of(&quarantined(b"{"), Uuid::nil(), Region::US).unwrap_err();
+        let error = Replay::of(&quarantined(b"{"), Uuid::nil(), Region::US.into()).unwrap_err();
         assert_eq!(error.to_string(), "it still cannot be read");
         assert!(matches!(
-            Replay::of(b"{}", Uuid::nil(), Region::US),
+            Replay::of(b"{}", Uuid::nil(), Region::US.into()),
             Err(NotReplayable::Unknown)
         ));
         assert!(matches!(
-            Replay::of(b"\xff", Uuid::nil(), Region::US),
+            Replay::of(b"\xff", Uuid::nil(), Region::US.into()),
             Err(NotReplayable::Unknown)
         ));
     }

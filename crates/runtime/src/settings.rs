@@ -198,6 +198,11 @@ pub const KEYS: &[Key] = &[
         "The country of telephone numbers that name none.",
     ),
     key(
+        "REDACT",
+        "",
+        "What is taken out of texts besides card data: bank-accounts, social-security-numbers; comma-separated.",
+    ),
+    key(
         "MATCH_PREFERENCE",
         "customer-first",
         "Whom a number that several people share means: customer-first or most-recent.",

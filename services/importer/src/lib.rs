@@ -19,7 +19,7 @@ mod run;
 use std::time::Duration;
 
 use callrail::client::Client;
-use calls::Region;
+use calls::Reading;
 use chrono::{DateTime, Utc};
 use queue::Queue;
 use runtime::CancellationToken;
@@ -36,8 +36,8 @@ const WANTED: [ImportSource; 2] = [ImportSource::Api, ImportSource::Cli];
 /// How an importer behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The country of numbers that name none.
-    pub region: Region,
+    /// How calls are read.
+    pub reading: Reading,
     /// How often to look whether there is a run to work on.
     pub look_every: Duration,
     /// How long a run stays this importer's own after it was last heard of: an importer that is killed keeps its run
@@ -51,9 +51,9 @@ pub struct Settings {
 
 impl Settings {
     /// A look a second, a lease of 10 s, 4,000 events ahead of the writers, 10 minutes of patience.
-    pub fn new(region: Region) -> Self {
+    pub fn new(reading: Reading) -> Self {
         Self {
-            region,
+            reading,
             look_every: Duration::from_secs(1),
             lease: Duration::from_secs(10),
             max_waiting: 4_000,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use calls::{CallEvent, CallId, Digest, EventKind, Origin, Receipt, Region, Unreadable, from_callrail};
+use calls::{CallEvent, CallId, Digest, EventKind, Origin, Reading, Receipt, Unreadable, from_callrail};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use store::{FailedCall, Import, ImportedCall, KnownCall};
@@ -24,7 +24,7 @@ impl Page {
         objects: Vec<Value>,
         run: &Import,
         observed_at: DateTime<Utc>,
-        region: Region,
+        reading: Reading,
     ) -> Self {
         let mut page = Self {
             events: Vec::with_capacity(objects.len()),
@@ -36,7 +36,7 @@ impl Page {
                 company: run.company.clone(),
                 ..receipt(observed_at)
             };
-            match event(object, receipt, region) {
+            match event(object, receipt, reading) {
                 Ok(event) if !is_in_range(&event, run) => {}
                 Ok(event) => {
                     page.calls.push(ImportedCall::Queued(event.call.call_sid.clone()));
@@ -79,7 +79,7 @@ pub(crate) fn receipt(observed_at: DateTime<Utc>) -> Receipt {
 
 /// Reads one object. CallRail's API shows no call that is marked as spam (`docs/callrail.md`, "API"), and says nothing of
 /// the mark: what it shows is not marked, or not any more.
-pub(crate) fn event(object: Value, receipt: Receipt, region: Region) -> Result<CallEvent, FailedCall> {
+pub(crate) fn event(object: Value, receipt: Receipt, reading: Reading) -> Result<CallEvent, FailedCall> {
     let name = name(&object);
     let failed = |reason: String| FailedCall {
         call_sid: name.clone(),
@@ -87,7 +87,8 @@ pub(crate) fn event(object: Value, receipt: Receipt, region: Region) -> Result<C
     };
     match object {
         Value::Object(object) => {
-            let mut event = from_callrail(object, receipt, region).map_err(|error| failed(reason(&error)))?;
+            let mut event =
+                from_callrail(object, receipt, reading).map_err(|error| failed(reason(&error)))?;
             event.call.spam.get_or_insert(false);
             Ok(event)
         }
@@ -143,7 +144,7 @@ mod tests {
 
     fn read(objects: Vec<Value>) -> Page {
         let observed_at = "2026-11-24T00:00:00Z".parse().unwrap();
-        Page::read(objects, &run(), observed_at, Region::US)
+        Page::read(objects, &run(), observed_at, calls::Region::US.into())
     }
 
     fn call(id: &str, start: &str) -> Value {

@@ -1,6 +1,6 @@
 //! What is done with a dead letter by a person's decision; for the HTTP API and the command line alike.
 
-use calls::{NotReplayable, Region, Replay};
+use calls::{NotReplayable, Reading, Replay};
 use queue::{Message, Queue, QueueError, QueueName};
 use store::{DeadLetterState, KeptDeadLetter, Store, StoreError};
 use uuid::Uuid;
@@ -24,12 +24,12 @@ pub async fn replay(
     store: &Store,
     queue: &Queue,
     kept: &KeptDeadLetter,
-    region: Region,
+    reading: Reading,
 ) -> Result<(), NotReplayed> {
     let KeptDeadLetter { letter, state } = kept;
     // A name of its own: should it fail again, it is another dead letter.
     let id = Uuid::now_v7();
-    let (name, body) = match Replay::of(&letter.body, id, region)? {
+    let (name, body) = match Replay::of(&letter.body, id, reading)? {
         Replay::Event(event) => (queue_of(&letter.queue, event.kind.is_progress()), event.encode()),
         Replay::Alert(alert) => (QueueName::Alerts, alert.encode()),
     };

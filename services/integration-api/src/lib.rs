@@ -35,7 +35,7 @@ use actix_web::web;
 use anyhow::Context;
 use callrail::client::{Client, RecordingFiles};
 use callrail::{CompanyId, SigningKeys};
-use calls::{MatchRules, Region};
+use calls::{MatchRules, Reading};
 use pusher::PusherUrl;
 use queue::Queue;
 use recordings::Archive;
@@ -65,8 +65,8 @@ pub struct Settings {
     pub signing_keys: SigningKeys,
     /// Whether this process receives webhooks itself: then no key means that none is accepted.
     pub receives_webhooks: bool,
-    /// The country of numbers that name none.
-    pub region: Region,
+    /// How calls, and numbers that people write, are read.
+    pub reading: Reading,
     /// How calls are matched with the CRM's people.
     pub rules: MatchRules,
     /// The Pusher app whose private channels users may join.

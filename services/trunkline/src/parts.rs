@@ -12,7 +12,7 @@ use callrail::AccountId;
 use callrail::client::{
     ApiUrl, Budget, Client, ClientOptions, Credential, InvalidCredential, RecordingFiles, Retries, Unlimited,
 };
-use calls::{MatchPreference, MatchRules, PhoneNumber, Region};
+use calls::{MatchPreference, MatchRules, PhoneNumber, Reading, Region};
 use chrono::Utc;
 use importer::{Importer, Reconcile, Recordings};
 use listenfd::ListenFd;
@@ -118,6 +118,14 @@ pub(crate) fn spool(settings: &Settings) -> Result<SpoolOptions, SettingsError> 
 
 pub(crate) fn region(settings: &Settings) -> Result<Region, SettingsError> {
     settings.get_or_default("DEFAULT_REGION")
+}
+
+/// How CallRail's objects are read.
+pub(crate) fn reading(settings: &Settings) -> Result<Reading, SettingsError> {
+    Ok(Reading {
+        region: region(settings)?,
+        redaction: settings.get_or_default("REDACT")?,
+    })
 }
 
 pub(crate) fn match_rules(settings: &Settings) -> Result<MatchRules, SettingsError> {
@@ -321,7 +329,7 @@ pub(crate) fn importer(settings: &Settings, store: Store, queue: Queue) -> anyho
         repair,
         store,
         queue,
-        settings: importer::Settings::new(region(settings)?),
+        settings: importer::Settings::new(reading(settings)?),
         reconcile: None,
         recordings: None,
         clock: Utc::now,

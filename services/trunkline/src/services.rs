@@ -260,7 +260,7 @@ pub(crate) fn ingest_settings(settings: &Settings) -> Result<webhook_ingest::Set
     let signing_keys: SigningKeys = settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default();
     Ok(webhook_ingest::Settings {
         signing_keys,
-        region: parts::region(settings)?,
+        reading: parts::reading(settings)?,
         trusted_proxies: settings.get_or_default("TRUSTED_PROXIES")?,
     })
 }
@@ -283,7 +283,7 @@ pub(crate) fn api_settings(
         company: settings.get("CALLRAIL_COMPANY_ID")?,
         signing_keys: settings.get("CALLRAIL_SIGNING_KEYS")?.unwrap_or_default(),
         receives_webhooks,
-        region: parts::region(settings)?,
+        reading: parts::reading(settings)?,
         rules: parts::match_rules(settings)?,
         pusher: settings.get("PUSHER_URL")?,
         recordings: Recordings {

@@ -92,7 +92,8 @@ impl Acceptor {
             Err(unreadable) => unreadable,
         };
         let company = delivery.key.company().cloned();
-        let kept = QuarantinedDelivery::new(kind, received_at, company, delivery.body);
+        let redaction = self.settings.reading.redaction;
+        let kept = QuarantinedDelivery::new(kind, received_at, company, delivery.body, redaction);
         self.quarantine(event_id, &kept, in_one_line(&unreadable)).await
     }
 
@@ -112,7 +113,7 @@ impl Acceptor {
             company: delivery.key.company().cloned(),
         };
         let object = parse_object(delivery.body).map_err(Unreadable::from)?;
-        Ok(from_callrail(object, receipt, self.settings.region)?)
+        Ok(from_callrail(object, receipt, self.settings.reading)?)
     }
 
     async fn publish(&self, event: CallEvent) -> Result<Accepted, NotAccepted> {

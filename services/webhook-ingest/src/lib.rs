@@ -14,7 +14,7 @@ mod webhook;
 
 use actix_web::web;
 use callrail::SigningKeys;
-use calls::{PhoneNumber, Region};
+use calls::{PhoneNumber, Reading};
 use queue::{Queue, Readiness};
 use runtime::{Condition, Health};
 
@@ -30,8 +30,8 @@ pub use sender::{InvalidProxies, TrustedProxies};
 pub struct Settings {
     /// Without any, every webhook is refused.
     pub signing_keys: SigningKeys,
-    /// The country of numbers that name none.
-    pub region: Region,
+    /// How bodies are read.
+    pub reading: Reading,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
 }
@@ -54,7 +54,7 @@ impl WebhookIngest {
             );
         }
         // The first number that is not North American loads the plans of all countries: not while a call rings.
-        let _ = PhoneNumber::parse("+442079460123", settings.region);
+        let _ = PhoneNumber::parse("+442079460123", settings.reading.region);
         let metrics = Metrics::register(health.registry());
         let probe = queue.clone();
         health.check("queue", move || {

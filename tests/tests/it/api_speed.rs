@@ -68,7 +68,7 @@ fn ended(call: &SimulatedCall) -> CallEvent {
     from_callrail(
         serde_json::from_slice(&delivery.body).unwrap(),
         receipt,
-        Region::US,
+        Region::US.into(),
     )
     .unwrap()
 }

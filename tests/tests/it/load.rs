@@ -329,7 +329,7 @@ fn event(delivery: &SimulatedDelivery) -> CallEvent {
         import_id: None,
         company: None,
     };
-    from_callrail(parse_object(&delivery.body).unwrap(), receipt, Region::US).unwrap()
+    from_callrail(parse_object(&delivery.body).unwrap(), receipt, Region::US.into()).unwrap()
 }
 
 /// Asserts that a row is as the simulated call was, as far as the snapshots of the ended call, in their order, told it.

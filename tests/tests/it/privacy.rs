@@ -1,7 +1,8 @@
 //! What must stand nowhere: people and secrets in nothing that strangers or operators read, card numbers in no file.
 
 use std::fs;
-use std::path::Path;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 
 use queue::QueueName;
 use serde_json::{Value, json};
@@ -18,6 +19,16 @@ const CARDS: [&str; 4] = [
     "5500 0000 0000 0004",
     "3782-822463-10005",
     "6011 1111-1111 1117",
+];
+
+/// The same as people say them, over phrases, and what belongs to a card: some of what stands in the fields below.
+const SPOKEN: [&str; 6] = [
+    "four one one one",
+    "oh eight thirty",
+    "code is seven",
+    "4012 8888",
+    "8888 1881",
+    "7391846205",
 ];
 
 /// What must not be logged: of the recordings and of the fields below, in every spelling they have.
@@ -48,9 +59,21 @@ fn call(id: &str) -> Value {
         "My furnace. My card is {cards}, call me at 404-555-0123."
     ));
     call["call_summary"] = json!([format!("Pays by {cards}")]);
-    call["conversational_transcript"] = json!([{"speaker": "Caller", "phrase": cards, "start": 1}]);
+    let said = |speaker: &str, phrase: &str| json!({"speaker": speaker, "phrase": phrase, "start": 1});
+    call["conversational_transcript"] = json!([
+        said("Caller", &cards),
+        said("Caller", "or 4012 8888"),
+        said("Agent", "Okay."),
+        said("Caller", "8888 1881."),
+    ]);
+    call["voice_assist_message"] = json!(
+        "Four one one one, one one one one, um, one one one one, one one one one, expires oh eight thirty one, \
+         the code is seven three nine."
+    );
+    call["unknown_text"] =
+        json!("it's four one one one, double one double one, eleven eleven, triple one one");
     call["tags"] = json!(["Rumpelstiltskin", cards]);
-    call["keypad_entries"] = json!("4111111111111111");
+    call["keypad_entries"] = json!("7391846205");
     call["unknown_field"] = json!({"deep": [{"note": cards, "transcription": cards}]});
     call
 }
@@ -150,7 +173,7 @@ async fn nobody_and_no_secret_is_named_in_logs_metrics_and_answers_to_strangers(
         "the log is not as talkative as it can be:\n{log}"
     );
     let secrets = [SIGNING_KEY, JWT_SECRET, PUSHER_SECRET];
-    for word in PEOPLE.into_iter().chain(secrets).chain(CARDS) {
+    for word in PEOPLE.into_iter().chain(secrets).chain(CARDS).chain(SPOKEN) {
         let line = log.lines().chain(told.lines()).find(|line| line.contains(word));
         assert_eq!(line, None, "{word} is told");
     }
@@ -164,7 +187,7 @@ async fn no_card_number_stands_in_any_file() {
     assert_no_card_in(&trunkline.data_dir());
     trunkline.settle().await;
     assert!(
-        stands_in(&trunkline.data_dir(), "Rumpelstiltskin", |_| true),
+        stands_in(&trunkline.data_dir(), "Rumpelstiltskin"),
         "what is not redacted is found"
     );
     assert_no_card_in(&trunkline.data_dir());
@@ -181,29 +204,65 @@ async fn no_card_number_stands_in_any_file() {
     assert_no_card_in(trunkline.folder());
 }
 
+#[tokio::test]
+async fn no_card_number_stands_in_a_spool() {
+    // Bound, but not listening: connections are refused, and nobody else takes the port.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let trunkline = Installation::new().with("QUEUE_URL", format!("amqp://{nobody}/"));
+    let ingest = trunkline.start("webhook-ingest").await;
+    post_everything(&trunkline).await;
+    assert!(stands_in(&trunkline.data_dir(), "Rumpelstiltskin"));
+    ingest.kill().await;
+    assert_no_card_in(trunkline.folder());
+
+    let trunkline = trunkline.without("QUEUE_URL");
+    let drained = trunkline.run(&["spool", "drain"]).await;
+    assert_eq!(drained.code, 0, "{drained:?}");
+    let running = trunkline.start("run").await;
+    trunkline.settle().await;
+    assert!(trunkline.row("CALprivate").await.is_some());
+    assert!(running.terminate().await.success());
+    assert_no_card_in(trunkline.folder());
+}
+
 fn assert_no_card_in(folder: &Path) {
-    for card in CARDS {
-        let bare = card.replace([' ', '-'], "");
-        assert!(!stands_in(folder, card, |_| true), "{card} stands in a file");
-        assert!(
-            !stands_in(folder, &bare, |byte| !b" -".contains(byte)),
-            "{bare} stands in a file"
-        );
+    for (path, mut content) in files(folder) {
+        for words in SPOKEN.into_iter().chain(CARDS) {
+            assert_eq!(
+                find(&content, words),
+                None,
+                "{words} stands in {}",
+                path.display()
+            );
+        }
+        content.retain(|byte| !b" -".contains(byte));
+        for card in CARDS {
+            let card = card.replace([' ', '-'], "");
+            assert_eq!(find(&content, &card), None, "{card} stands in {}", path.display());
+        }
     }
 }
 
-/// Whether a file of the folder, as it is at this moment, holds the text when only some bytes are looked at.
-fn stands_in(folder: &Path, text: &str, looked_at: fn(&u8) -> bool) -> bool {
-    fs::read_dir(folder).unwrap().any(|entry| {
-        let path = entry.unwrap().path();
-        let content = if path.is_file() {
-            fs::read(&path).unwrap()
-        } else {
-            Vec::new()
-        };
-        let content: Vec<u8> = content.into_iter().filter(looked_at).collect();
-        content
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    })
+fn stands_in(folder: &Path, text: &str) -> bool {
+    files(folder)
+        .iter()
+        .any(|(_, content)| find(content, text).is_some())
+}
+
+fn find(content: &[u8], text: &str) -> Option<usize> {
+    memchr::memmem::find(content, text.as_bytes())
+}
+
+/// All files below a folder, as they are at this moment.
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                return files(&path);
+            }
+            let content = fs::read(&path).unwrap();
+            vec![(path, content)]
+        })
+        .collect()
 }

@@ -123,7 +123,7 @@ impl Body {
             import_id: None,
             company: None,
         };
-        from_callrail(self.0, receipt, Region::US)
+        from_callrail(self.0, receipt, Region::US.into())
     }
 
     pub(crate) fn event(self, kind: EventKind, seconds: i64) -> CallEvent {

@@ -161,7 +161,7 @@ fn the_company_is_that_of_the_body_or_else_that_of_the_key() {
             import_id: None,
             company: Some(CompanyId::parse("COMkey").unwrap()),
         };
-        from_callrail(body.0, receipt, Region::US)
+        from_callrail(body.0, receipt, Region::US.into())
             .unwrap()
             .company
             .unwrap()
@@ -306,7 +306,7 @@ fn times_are_whole_microseconds() {
         company: None,
     };
     let body = answered().with("start_time", "2026-11-20T14:03:20.123456789-05:00");
-    let event = from_callrail(body.0, receipt, Region::US).unwrap();
+    let event = from_callrail(body.0, receipt, Region::US.into()).unwrap();
     assert_eq!(event.observed_at.to_rfc3339(), "2026-11-20T19:06:24.123456+00:00");
     assert_eq!(
         event.call.facts.started_at.unwrap().to_rfc3339(),

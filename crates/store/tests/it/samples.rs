@@ -158,7 +158,7 @@ impl Delivery {
             import_id: self.import_id,
             company: None,
         };
-        from_callrail(self.object, receipt, Region::US).unwrap()
+        from_callrail(self.object, receipt, Region::US.into()).unwrap()
     }
 }
 

@@ -46,7 +46,7 @@ impl Importer {
             .flat_map(|tracker| tracker.tracking_numbers.iter().chain(&tracker.destination_number));
         let (mut numbers, mut unreadable) = (Vec::new(), 0);
         for text in texts {
-            match PhoneNumber::parse(text, self.settings.region) {
+            match PhoneNumber::parse(text, self.settings.reading.region) {
                 Ok(number) => numbers.push(number),
                 Err(_) => unreadable += 1,
             }

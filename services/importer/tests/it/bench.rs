@@ -104,7 +104,7 @@ impl Bench {
                 max_waiting: 1_000_000,
                 // Two attempts.
                 patience: Duration::from_millis(100),
-                ..Settings::new(Region::US)
+                ..Settings::new(Region::US.into())
             },
             reconcile: None,
             recordings: None,

@@ -136,7 +136,7 @@ fn received(call: &SimulatedCall, n: usize) -> CallEvent {
         import_id: None,
         company: None,
     };
-    from_callrail(object, receipt, Region::US).unwrap()
+    from_callrail(object, receipt, Region::US.into()).unwrap()
 }
 
 async fn apply(bench: &Bench, events: Vec<CallEvent>) {

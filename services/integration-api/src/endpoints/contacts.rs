@@ -196,7 +196,7 @@ pub(crate) async fn search(search: query::Parameters<Search>, api: Data<Api>) ->
     let digits = text.chars().filter(char::is_ascii_digit).count();
     // "7 Eleven" is a name.
     let is_number = digits >= MIN_DIGITS && !text.chars().any(char::is_alphabetic);
-    let number = is_number.then(|| NumberFilter::read(&text, api.settings.region));
+    let number = is_number.then(|| NumberFilter::read(&text, api.settings.reading.region));
     let wanted = PeopleSearch {
         text,
         number: number.flatten(),
@@ -230,7 +230,7 @@ pub(crate) async fn save(path: Path<(String, String)>, payload: Payload, api: Da
     let contact = contact_ref(&kind, id).map_err(Refusal::invalid)?;
     let details: PersonDetails = body::object(payload).await?;
     let (now, mut report) = (Utc::now(), PeopleSaved::new());
-    let person = details.into_contact(contact, 1, api.settings.region, now, &mut report);
+    let person = details.into_contact(contact, 1, api.settings.reading.region, now, &mut report);
     let saved = api
         .store
         .save_contacts(vec![person], &api.settings.rules, now)
@@ -291,7 +291,13 @@ pub(crate) async fn save_many(payload: Payload, api: Data<Api>) -> Answer {
         let read = read.and_then(|read| Ok((contact_ref(&read.kind, read.id)?, read.details)));
         match read {
             Ok((contact, details)) => {
-                batch.push(details.into_contact(contact, line, api.settings.region, now, &mut report));
+                batch.push(details.into_contact(
+                    contact,
+                    line,
+                    api.settings.reading.region,
+                    now,
+                    &mut report,
+                ));
             }
             Err(reason) => report.problem(line, reason),
         }

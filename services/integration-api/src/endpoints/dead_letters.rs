@@ -106,7 +106,7 @@ fn content(body: &[u8]) -> Value {
 )]
 pub(crate) async fn replay(id: path::Segment<Uuid>, api: Data<Api>) -> Answer {
     let kept = find(&api, *id).await?;
-    match try_again(&api.store, &api.queue, &kept, api.settings.region).await {
+    match try_again(&api.store, &api.queue, &kept, api.settings.reading).await {
         Ok(()) => {
             tracing::info!(dead_letter.id = %*id, "a dead letter was replayed");
             Ok(HttpResponse::Ok().json(Done::new("Dead letter replayed")))

@@ -47,7 +47,7 @@ impl Search {
     fn filter(&self, api: &Api) -> Result<InteractionFilter, Refusal> {
         let number = self.number.as_deref().filter(|text| !text.trim().is_empty());
         let number = number.map(|text| {
-            NumberFilter::read(text, api.settings.region)
+            NumberFilter::read(text, api.settings.reading.region)
                 .ok_or_else(|| Refusal::invalid("number holds no digits"))
         });
         Ok(InteractionFilter {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use calls::{QuarantinedDelivery, Region};
+use calls::{QuarantinedDelivery, Reading};
 use clap::{Args, Subcommand};
 use integration_api::dead_letters::{self, NotReplayed};
 use queue::Queue;
@@ -63,7 +63,7 @@ impl DeadLetters {
                     &store,
                     &queue,
                     chosen.letters(&store).await?,
-                    parts::region(settings)?,
+                    parts::reading(settings)?,
                 )
                 .await;
             }
@@ -165,11 +165,11 @@ async fn replay(
     store: &Store,
     queue: &Queue,
     letters: Vec<KeptDeadLetter>,
-    region: Region,
+    reading: Reading,
 ) -> anyhow::Result<ExitCode> {
     let (mut replayed, mut failed) = (0, 0);
     for kept in letters {
-        match dead_letters::replay(store, queue, &kept, region).await {
+        match dead_letters::replay(store, queue, &kept, reading).await {
             Ok(()) => replayed += 1,
             Err(NotReplayed::Unfit(reason)) => {
                 println!("{}: {:#}", kept.letter.id, anyhow::Error::new(reason));

@@ -62,7 +62,7 @@ fn unfit(settings: &Settings) -> Vec<anyhow::Error> {
         read(parts::callrail_access(settings)),
         read(parts::request_limits(settings)),
         read(parts::reconcile(settings)),
-        read(parts::region(settings)),
+        read(parts::reading(settings)),
         read(parts::match_rules(settings)),
         read(parts::cors_origins(settings)),
         read(services::ingest_settings(settings)),
