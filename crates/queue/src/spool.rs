@@ -152,8 +152,10 @@ impl Shared {
                 Ok(())
             }
             Err(error) if asks_broker => Err(error),
-            // The last resort.
+            // The last resort, for few: what many ask of a broker that is too slow arrives after all, but too late to be
+            // accepted.
             Err(error) => {
+                let _place = self.beside.try_acquire().map_err(|_| error.clone())?;
                 self.ask_broker(queue, messages).await.map_err(|_| error)?;
                 self.trust_again();
                 Ok(())

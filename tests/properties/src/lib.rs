@@ -100,7 +100,8 @@ pub fn call_event(message: &[u8]) {
 /// # Panics
 /// When that does not hold.
 pub fn quarantined_body(body: &[u8]) {
-    let keep = |body: &[u8]| QuarantinedDelivery::new(None, DateTime::UNIX_EPOCH, None, body, READING.redaction);
+    let keep =
+        |body: &[u8]| QuarantinedDelivery::new(None, DateTime::UNIX_EPOCH, None, body, READING.redaction);
     let kept = keep(body);
     assert_eq!(keep(kept.text.as_bytes()).text, kept.text);
     assert_eq!(

@@ -3,6 +3,8 @@
 //!
 //! `CHAOS_DELIVERIES` makes it longer; `./test --chaos` does.
 
+mod overload;
+
 use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
