@@ -12,6 +12,7 @@ mod api_faults;
 mod api_speed;
 mod api_tokens;
 mod bad_input;
+mod bounds;
 mod browser;
 mod budget;
 mod chaos;
