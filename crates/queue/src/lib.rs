@@ -209,9 +209,11 @@ impl Queue {
 
     /// Whether messages can be published, here or into the spool.
     pub async fn readiness(&self) -> Result<Readiness, QueueError> {
-        match &self.spool {
-            Some(spool) => spool.readiness().await,
-            None => self.depths().await.map(|_| Readiness::Ready),
+        match (&self.spool, &self.backend) {
+            (Some(spool), _) => spool.readiness().await,
+            // A file on a full disk can still be read.
+            (None, Backend::Embedded(embedded)) => embedded.probe().await.map(|()| Readiness::Ready),
+            (None, Backend::RabbitMq(_)) => self.depths().await.map(|_| Readiness::Ready),
         }
     }
 

@@ -16,7 +16,7 @@ use actix_web::web;
 use callrail::SigningKeys;
 use calls::{PhoneNumber, Reading};
 use queue::{Queue, Readiness};
-use runtime::{Condition, Health};
+use runtime::{Condition, Health, in_one_line};
 
 use accept::Acceptor;
 use body::BodyReader;
@@ -88,6 +88,6 @@ async fn condition(queue: &Queue) -> Result<Condition, String> {
     match queue.readiness().await {
         Ok(Readiness::Ready) => Ok(Condition::Ready),
         Ok(Readiness::Degraded(why)) => Ok(Condition::Degraded(why)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(in_one_line(&error)),
     }
 }

@@ -51,6 +51,11 @@ impl Database {
         admin().unwrap().batch_execute(&sql).unwrap();
     }
 
+    /// Runs a statement on the server, in no database of a test: whether it was taken.
+    pub fn run_on_server(sql: &str) -> bool {
+        admin().is_ok_and(|mut admin| admin.batch_execute(sql).is_ok())
+    }
+
     /// Straight to the server, as a superuser.
     pub fn url(&self) -> String {
         url(&self.name)

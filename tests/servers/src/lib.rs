@@ -1,7 +1,7 @@
 //! The `RabbitMQ` and the `PostgreSQL` that tests are given by `TEST_QUEUE_URL`, `TEST_QUEUE_ADMIN_URL` and
 //! `TEST_DATABASE_URL` (`./test` starts both, by the scripts beside this crate): a [`Vhost`] or a [`Database`] for each
-//! test, gone with it, a [`Proxy`] that does to a connection what networks and servers do, and a [`Throttle`] before a
-//! broker that is slow.
+//! test, gone with it, a [`Proxy`] that does to a connection what networks and servers do, a [`Throttle`] before a broker
+//! that is slow, and a [`Disk`] that may be full.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,11 +10,13 @@
 )]
 
 mod database;
+mod disk;
 mod proxy;
 mod throttle;
 mod vhost;
 
 pub use database::{Database, LockedTable};
+pub use disk::Disk;
 pub use proxy::Proxy;
 pub use throttle::Throttle;
 pub use vhost::Vhost;

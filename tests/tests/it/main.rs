@@ -22,6 +22,7 @@ mod console;
 mod crash;
 mod dead_letters;
 mod demo;
+mod disks;
 mod doctor;
 mod imports;
 mod injection;
