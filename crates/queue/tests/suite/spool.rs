@@ -102,6 +102,38 @@ async fn a_damaged_spool_stays_as_it_is_and_another_is_used() {
     assert_eq!(fs::read(&damaged).unwrap(), b"torn");
 }
 
+/// What was on its way to the disk when the power went was not confirmed to anybody, and costs nothing that was.
+#[tokio::test]
+async fn a_torn_last_record_costs_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = without_broker(folder.path()).await;
+    for number in 0..20 {
+        queue.publish(QueueName::Live, numbered(number)).await.unwrap();
+    }
+    let log = fs::read(folder.path().join("0/spool.db-wal")).unwrap();
+    let torn = &log[..log.len() - 100];
+    let mut garbled = log.clone();
+    garbled[log.len() - 100..].fill(0xff);
+    for log in [torn, &garbled] {
+        let copied = tempfile::tempdir().unwrap();
+        let spool = copied.path().join("0");
+        fs::create_dir(&spool).unwrap();
+        fs::copy(folder.path().join("0/spool.db"), spool.join("spool.db")).unwrap();
+        fs::write(spool.join("spool.db-wal"), log).unwrap();
+
+        let again = without_broker(copied.path()).await;
+        again.publish(QueueName::Live, numbered(20)).await.unwrap();
+        abandoned(again, copied.path()).await;
+
+        let backend = Embedded::fresh();
+        let elsewhere = backend.open().await;
+        elsewhere.send_on_spools(copied.path(), |_, _| {}).await.unwrap();
+        let mut live = elsewhere.consume(QueueName::Live).await.unwrap();
+        let arrived = numbers(&collect(&mut live, 20).await);
+        assert!(arrived.into_iter().eq((0..19).chain([20])));
+    }
+}
+
 #[tokio::test]
 async fn without_a_place_for_a_spool_nothing_starts() {
     let folder = tempfile::tempdir().unwrap();

@@ -3,7 +3,8 @@
 use calls::{CallEvent, MatchRules};
 use diesel::connection::SimpleConnection;
 use store::{Applied, DatabaseUrl, Store, StoreError};
-use test_servers::Proxy;
+use test_servers::{Disk, Proxy};
+use uuid::Uuid;
 
 use super::{EmptyDatabase, Postgres, told, with_setting};
 use crate::samples::{apply, at, post_call, pre_call, row, tagged};
@@ -198,6 +199,75 @@ async fn a_failure_that_meets_every_write_is_the_outside() {
     fail_inserts(&database, "dead_letters", DISK_FULL, 1_000_000);
     let outside = try_to_apply(database.store(), event()).await.unwrap_err();
     assert!(outside.is_outside(), "{outside:?}");
+}
+
+/// The tables stand on a small disk of their own, which only root can make, and only for a server on this machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_the_outside_and_may_get_room() {
+    let Some(place) = Tablespace::on_small_disk() else {
+        println!("NOT tried: there can be no small disk for PostgreSQL here");
+        return;
+    };
+    let empty = EmptyDatabase::empty();
+    empty.alter(&format!("set tablespace {}", place.name));
+    let url: DatabaseUrl = empty.url().parse().unwrap();
+    Store::migrate(&url).await.unwrap();
+    let store = Store::connect(&url).await.unwrap();
+
+    place.disk.fill();
+    let error = try_to_apply(&store, vec![post_call(1).event()])
+        .await
+        .unwrap_err();
+    assert!(error.is_outside(), "{error:?}");
+    let told = told(&error);
+    assert!(told.contains("No space left on device"), "{told}");
+
+    place.disk.make_room();
+    apply(&store, [post_call(1)], at(201)).await;
+    assert!(row(&store, 1).await.is_some());
+    drop((store, empty));
+}
+
+/// A place for the tables of a database; gone with the value, after the database.
+struct Tablespace {
+    disk: Disk,
+    name: String,
+}
+
+impl Tablespace {
+    fn on_small_disk() -> Option<Self> {
+        let disk = Disk::mount(32)?;
+        disk.give_to("postgres");
+        let name = format!("small_{}", Uuid::now_v7().simple());
+        let create = format!("create tablespace {name} location '{}'", disk.path().display());
+        EmptyDatabase::run_on_server(&create).then_some(Self { disk, name })
+    }
+}
+
+impl Drop for Tablespace {
+    fn drop(&mut self) {
+        EmptyDatabase::run_on_server(&format!("drop tablespace {}", self.name));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_that_the_server_cancels_is_tried_again() {
+    let database = Postgres::fresh().await;
+    let mut crm = database.connection();
+    crm.batch_execute("begin; lock table call_events in share mode")
+        .unwrap();
+    let store = database.store().clone();
+    let batch = tokio::spawn(async move { apply(&store, [post_call(1)], at(201)).await });
+    database.wait_until_locked_out(1).await;
+
+    // The same SQLSTATE as of a statement that has timed out.
+    database.run(
+        "select pg_cancel_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'trunkline' and wait_event_type = 'Lock'",
+    );
+    crm.batch_execute("commit").unwrap();
+
+    assert_eq!(batch.await.unwrap().rows_written, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
