@@ -98,9 +98,9 @@ async fn pass_frames(
     let mut header = [0; 8];
     client.read_exact(&mut header).await?;
     broker.write_all(&header).await?;
-    let mut frame = Vec::new();
+    let mut frame = vec![0; 7];
     loop {
-        frame.resize(7, 0);
+        frame.truncate(7);
         client.read_exact(&mut frame).await?;
         let size = u32::from_be_bytes([frame[3], frame[4], frame[5], frame[6]]);
         frame.resize(8 + size as usize, 0);
