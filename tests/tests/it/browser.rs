@@ -43,21 +43,12 @@ async fn a_ring_shows_its_callers_name_by_way_of_a_real_server() {
 }
 
 async fn tell_the_story(pusher_url: &str) {
-    let page_port = free_port();
-    let trunkline = Installation::new()
-        .with("JWT_SECRET", JWT_SECRET)
-        .with("PUSHER_URL", pusher_url)
-        .with("CORS_ORIGINS", format!("http://127.0.0.1:{page_port}"));
+    let crm = Crm::new(pusher_url);
+    let trunkline = crm.welcomed_by(Installation::new().with("JWT_SECRET", JWT_SECRET));
     import(&trunkline, PEOPLE).await;
     let running = trunkline.start("run").await;
     let mut settings = settings(&trunkline).await;
-    let pusher: Url = pusher_url.parse().unwrap();
-    settings["page_port"] = page_port.into();
-    settings["pusher"] = json!({
-        "host": pusher.host_str(),
-        "port": pusher.port(),
-        "key": pusher.username(),
-    });
+    crm.describe(&mut settings);
     browse("story", settings, &trunkline).await;
     running.kill().await;
 }
@@ -115,7 +106,7 @@ async fn every_view_works_by_keyboard_and_keeps_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long: ./test --full"]
 async fn two_replicas_show_every_call_once_also_to_who_was_offline() {
-    let scaled = Scaled::start().await;
+    let scaled = Scaled::start(|installation| installation).await;
     let mut settings = settings(&scaled.api).await;
     settings["ingest"] = scaled.ingest.url("").into();
     settings["offline_seconds"] = offline().as_secs().into();
@@ -125,9 +116,12 @@ async fn two_replicas_show_every_call_once_also_to_who_was_offline() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long: ./test --full"]
-async fn a_name_stands_on_the_console_within_half_a_second() {
-    let scaled = Scaled::start().await;
+async fn a_name_stands_on_the_console_and_on_the_crms_page_within_half_a_second() {
+    let (_pusher, address) = Peer::start(Mood::Fine);
+    let crm = Crm::new(&pusher_peer::url(&address));
+    let scaled = Scaled::start(|installation| crm.welcomed_by(installation)).await;
     let mut settings = settings(&scaled.api).await;
+    crm.describe(&mut settings);
     settings["ingest"] = scaled.ingest.url("").into();
     browse("latency", settings, &scaled.api).await;
 }
@@ -136,6 +130,38 @@ async fn a_name_stands_on_the_console_within_half_a_second() {
 fn offline() -> Duration {
     let seconds = std::env::var("OFFLINE_SECONDS");
     Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().unwrap()))
+}
+
+/// The CRM's own page, and the server by which it hears of calls.
+struct Crm {
+    page_port: u16,
+    pusher: Url,
+}
+
+impl Crm {
+    fn new(pusher_url: &str) -> Self {
+        Self {
+            page_port: free_port(),
+            pusher: pusher_url.parse().unwrap(),
+        }
+    }
+
+    /// An installation that tells this page of calls, and answers it.
+    fn welcomed_by(&self, installation: Installation) -> Installation {
+        installation
+            .with("PUSHER_URL", self.pusher.as_str())
+            .with("CORS_ORIGINS", format!("http://127.0.0.1:{}", self.page_port))
+    }
+
+    /// What the scripts want to know of it.
+    fn describe(&self, settings: &mut Value) {
+        settings["page_port"] = self.page_port.into();
+        settings["pusher"] = json!({
+            "host": self.pusher.host_str(),
+            "port": self.pusher.port(),
+            "key": self.pusher.username(),
+        });
+    }
 }
 
 /// RabbitMQ and PostgreSQL, and one process for each service, but two for the API.
@@ -149,18 +175,20 @@ struct Scaled {
 }
 
 impl Scaled {
-    async fn start() -> Self {
+    async fn start(more: impl Fn(Installation) -> Installation) -> Self {
         let (broker, database) = (Vhost::new(), Database::empty());
         let [ingest, api, other_api] = [(); 3].map(|()| {
-            Installation::new()
+            let installation = Installation::new()
                 .with("JWT_SECRET", JWT_SECRET)
                 .with("DATABASE_URL", database.url())
-                .with("QUEUE_URL", broker.url())
+                .with("QUEUE_URL", broker.url());
+            more(installation)
         });
         import(&ingest, PEOPLE).await;
         let processes = vec![
             ingest.start("webhook-ingest").await,
             ingest.start("call-writer").await,
+            ingest.start("notifier").await,
             api.start("integration-api").await,
             other_api.start("integration-api").await,
         ];

@@ -1,7 +1,7 @@
 //! Looking up who calls while the phone rings: a lookup that takes too long is given up. The ring is told with its number
 //! alone, and amended once people can be looked up again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use calls::{CallId, Digest, MatchRules, OutgoingAlert, People, PhoneNumber};
@@ -123,7 +123,7 @@ fn waiting(connection: &mut PgConnection) -> Result<Vec<CallId>, StoreError> {
 fn forget(
     connection: &mut PgConnection,
     call_sids: &[CallId],
-) -> Result<HashMap<CallId, Vec<Digest>>, StoreError> {
+) -> Result<BTreeMap<CallId, Vec<Digest>>, StoreError> {
     #[derive(QueryableByName)]
     struct Told {
         #[diesel(sql_type = Text)]
@@ -137,7 +137,7 @@ fn forget(
     )
     .texts(call_sids.iter().map(CallId::as_str))
     .load(connection)?;
-    let mut told: HashMap<CallId, Vec<Digest>> = HashMap::new();
+    let mut told: BTreeMap<CallId, Vec<Digest>> = BTreeMap::new();
     for row in rows {
         told.entry(call_id(&row.call_sid)?)
             .or_default()
