@@ -313,7 +313,7 @@ pub fn signature(key: &str, body: &[u8]) -> String {
 
 /// An address that nobody listens on, and that no other test will take: every test is a process, and has 16 ports
 /// of its own below those that the system hands out.
-fn free_address() -> String {
+pub fn free_address() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u32 = 16_384;
     const PORTS: u32 = 16_384;

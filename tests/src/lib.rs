@@ -16,7 +16,7 @@ mod process;
 mod program;
 mod samples;
 
-pub use installation::{Answer, Installation, Told, signature};
+pub use installation::{Answer, Installation, Told, free_address, signature};
 pub use process::{Process, eventually};
 pub use program::program;
 pub use samples::{Sample, sample, sample_names};

@@ -46,6 +46,8 @@ enum Command {
     ///
     /// Changes nothing. CallRail is asked a few questions, which count. Ends with 1 if anything is wrong.
     Doctor,
+    /// Says whether a process on this machine is alive: for the health checks of containers.
+    Health(commands::health::Health),
     /// Plays calls against the whole program, with a simulated CallRail, and shows what becomes of them.
     Demo(commands::demo::Demo),
     /// Imports past calls from CallRail's API, and shows how far it is.
@@ -141,6 +143,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::CallWriter => services::run(&settings, &[Service::CallWriter]).await?,
         Command::Notifier => services::run(&settings, &[Service::Notifier]).await?,
         Command::Importer => services::run(&settings, &[Service::Importer]).await?,
+        Command::Health(health) => health.run(&settings).await?,
         Command::Import(import) => return import.run(&settings).await,
         Command::Demo(demo) => return demo.run().await,
         Command::Connect(connect) => return connect.run(settings).await,

@@ -26,7 +26,7 @@ const DATABASE_PAUSES: Pauses = Pauses {
 };
 
 /// The services there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Service {
     WebhookIngest,
     IntegrationApi,

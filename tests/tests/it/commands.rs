@@ -6,7 +6,7 @@ use std::process::Command;
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
-use trunkline_tests::{Installation, SIGNING_KEY, Told, sample};
+use trunkline_tests::{Installation, SIGNING_KEY, Told, eventually, free_address, sample};
 
 const ANSWERED_CALL: &str = "CAL01a1fa577dac70f6b1ca1ddba8db3bcf";
 
@@ -21,6 +21,7 @@ async fn every_command_has_a_help_that_says_what_it_is_for() {
         "run",
         "connect",
         "doctor",
+        "health",
         "demo",
         "migrate",
         "contacts",
@@ -87,6 +88,41 @@ async fn the_program_names_its_commit_and_teaches_shells_its_commands() {
         "dead-letters",
         "{completed:?}"
     );
+}
+
+#[tokio::test]
+async fn a_health_check_ends_with_one_unless_the_process_is_alive_or_ready_as_asked() {
+    let nobody = Installation::new().with("METRICS_ADDRESS", free_address());
+    let error = refused(&nobody.run(&["health"]).await);
+    assert!(error.contains("nothing answers at 127.0.0.1:"), "{error}");
+
+    let trunkline = Installation::new();
+    let running = trunkline.start("run").await;
+    let port = running.metrics_address().rsplit(':').next().unwrap();
+    let trunkline = trunkline.with("METRICS_ADDRESS", format!("0.0.0.0:{port}"));
+    let alive = trunkline.run(&["health"]).await;
+    assert_eq!((alive.code, alive.out.as_str()), (0, "alive\n"), "{alive:?}");
+    let ready = trunkline.run(&["health", "webhook-ingest", "--ready"]).await;
+    assert_eq!(ready.code, 0, "{ready:?}");
+    assert!(ready.out.contains("queue: ready"), "{}", ready.out);
+    assert_eq!(ready.out.lines().count(), 1, "{}", ready.out);
+    running.kill().await;
+
+    // Alive, for it waits for its database; and not ready.
+    let trunkline = trunkline.with("METRICS_ADDRESS", free_address()).with(
+        "DATABASE_URL",
+        format!("postgres://nobody@{}/crm", free_address()),
+    );
+    let waiting = trunkline.spawn("call-writer");
+    let trunkline = trunkline.with("METRICS_ADDRESS", waiting.metrics_address());
+    let alive = eventually(|| async {
+        let told = trunkline.run(&["health", "call-writer"]).await;
+        (told.code == 0).then_some(told.out)
+    });
+    assert_eq!(alive.await.as_deref(), Some("alive\n"));
+    let error = refused(&trunkline.run(&["health", "call-writer", "--ready"]).await);
+    assert!(error.contains("answers 503: database: not ready"), "{error}");
+    waiting.kill().await;
 }
 
 #[tokio::test]
