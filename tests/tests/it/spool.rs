@@ -45,6 +45,17 @@ async fn what_came_while_the_broker_was_away_outlives_its_process_and_becomes_a_
         "{list}"
     );
     assert!(!trunkline.logs().contains("password"), "{}", trunkline.logs());
+    let beside = trunkline
+        .command(&["doctor"])
+        .env("METRICS_ADDRESS", ingest.metrics_address())
+        .output()
+        .await
+        .unwrap();
+    let beside = String::from_utf8(beside.stdout).unwrap();
+    assert!(
+        beside.contains("queue: degraded: webhooks are kept in the spool"),
+        "{beside}"
+    );
     ingest.kill().await;
 
     let list = succeeds(trunkline.run(&["spool", "list"]).await);

@@ -297,7 +297,7 @@ pub(super) async fn processes(settings: &Settings) -> Line {
     let unready: Vec<&str> = answers
         .iter()
         .flat_map(|answer| answer.lines())
-        .filter(|line| line.contains(": not ready"))
+        .filter(|line| !line.ends_with(": ready"))
         .collect();
     if unready.is_empty() {
         Line::ok("processes", format!("{} running here, all ready", answers.len()))
@@ -314,9 +314,9 @@ async fn readiness(client: &reqwest::Client, address: &str) -> Option<String> {
     let answer = client.get(format!("http://{address}/readyz")).send().await.ok()?;
     let is_ours = matches!(answer.status().as_u16(), 200 | 503);
     let text = answer.text().await.ok().filter(|_| is_ours)?;
-    let is_list = text
-        .lines()
-        .all(|line| line.ends_with(": ready") || line.contains(": not ready"));
+    let is_list = text.lines().all(|line| {
+        line.ends_with(": ready") || line.contains(": degraded: ") || line.contains(": not ready: ")
+    });
     is_list.then_some(text)
 }
 
