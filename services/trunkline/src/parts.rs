@@ -227,7 +227,8 @@ pub(crate) fn callrail_url(settings: &Settings) -> Result<ApiUrl, SettingsError>
     settings.get_or_default("CALLRAIL_API_URL")
 }
 
-/// A mounted file is handed on as such: it is read again whenever it changes, since keys rotate.
+/// A mounted file is handed on as such: it is read again whenever it changes, since keys rotate. One that is empty at the
+/// start counts as not set, as any setting does.
 pub(crate) fn callrail_credential(settings: &Settings) -> Result<Option<Credential>, SettingsError> {
     let invalid = |name| {
         move |error: InvalidCredential| SettingsError::Invalid {
@@ -236,13 +237,14 @@ pub(crate) fn callrail_credential(settings: &Settings) -> Result<Option<Credenti
         }
     };
     let (token, key) = ("CALLRAIL_ACCESS_TOKEN", "CALLRAIL_API_KEY");
-    if let Some(path) = settings.mounted(token) {
+    let mounted = |name| settings.mounted(name).filter(|_| settings.text(name).is_some());
+    if let Some(path) = mounted(token) {
         return Ok(Some(Credential::bearer_file(path)));
     }
     if let Some(text) = settings.text(token) {
         return Credential::bearer(text).map(Some).map_err(invalid(token));
     }
-    if let Some(path) = settings.mounted(key) {
+    if let Some(path) = mounted(key) {
         return Ok(Some(Credential::api_key_file(path)));
     }
     let text = settings.text(key);

@@ -89,3 +89,28 @@ async fn without_a_signing_key_the_program_runs_refuses_webhooks_and_says_what_t
     );
     running.kill().await;
 }
+
+#[tokio::test]
+async fn mounted_secrets_that_are_empty_count_as_not_set() {
+    let trunkline = Installation::new();
+    let empty = trunkline.folder().join("empty");
+    std::fs::write(&empty, "\n").unwrap();
+    let trunkline = [
+        "CALLRAIL_ACCESS_TOKEN_FILE",
+        "CALLRAIL_ACCOUNT_ID_FILE",
+        "CALLRAIL_API_KEY_FILE",
+        "JWT_SECRET_FILE",
+        "PUSHER_URL_FILE",
+    ]
+    .into_iter()
+    .fold(trunkline, |trunkline, name| {
+        trunkline.with(name, empty.to_str().unwrap())
+    });
+    let running = trunkline.start("run").await;
+    assert!(
+        running.log().contains("no past calls are imported"),
+        "{}",
+        running.log()
+    );
+    running.kill().await;
+}
