@@ -1,7 +1,8 @@
 //! The `RabbitMQ` and the `PostgreSQL` that tests are given by `TEST_QUEUE_URL`, `TEST_QUEUE_ADMIN_URL` and
 //! `TEST_DATABASE_URL` (`./test` starts both, by the scripts beside this crate): a [`Vhost`] or a [`Database`] for each
 //! test, gone with it, a [`Proxy`] that does to a connection what networks and servers do, a [`Throttle`] before a broker
-//! that is slow, and a [`Disk`] that may be full.
+//! that is slow, a [`Disk`] that may be full, and a [`Cluster`] of brokers of which some
+//! may be lost.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,12 +10,14 @@
     reason = "only tests use it, and a test fails by a panic"
 )]
 
+mod cluster;
 mod database;
 mod disk;
 mod proxy;
 mod throttle;
 mod vhost;
 
+pub use cluster::Cluster;
 pub use database::{Database, LockedTable};
 pub use disk::Disk;
 pub use proxy::Proxy;

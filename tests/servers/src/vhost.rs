@@ -19,10 +19,15 @@ pub struct Vhost {
 impl Vhost {
     /// With a name that no other has.
     pub fn new() -> Self {
+        Self::on(given("TEST_QUEUE_URL"), given("TEST_QUEUE_ADMIN_URL"))
+    }
+
+    /// On this broker, with a name that no other has.
+    pub(crate) fn on(queue: Url, admin: Url) -> Self {
         let vhost = Self {
             name: format!("test-{}", Uuid::now_v7()),
-            queue: given("TEST_QUEUE_URL"),
-            admin: given("TEST_QUEUE_ADMIN_URL"),
+            queue,
+            admin,
         };
         vhost.put(&format!("vhosts/{}", vhost.name), &json!({}));
         let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
@@ -87,23 +92,28 @@ impl Vhost {
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let host = self.admin.host_str().unwrap();
-        let port = self.admin.port_or_known_default().unwrap();
-        let mut stream = TcpStream::connect((host, port)).unwrap();
-        let password = self.admin.password().unwrap_or_default();
-        let login = BASE64_STANDARD.encode(format!("{}:{password}", self.admin.username()));
-        write!(
-            stream,
-            "{method} /api/{path} HTTP/1.0\r\nhost: {host}\r\nauthorization: Basic {login}\r\n\
-             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        request(&self.admin, method, path, body)
     }
+}
+
+/// Asks a management API; the status of the answer, and its body.
+pub(crate) fn request(admin: &Url, method: &str, path: &str, body: &str) -> (u16, String) {
+    let host = admin.host_str().unwrap();
+    let port = admin.port_or_known_default().unwrap();
+    let mut stream = TcpStream::connect((host, port)).unwrap();
+    let password = admin.password().unwrap_or_default();
+    let login = BASE64_STANDARD.encode(format!("{}:{password}", admin.username()));
+    write!(
+        stream,
+        "{method} /api/{path} HTTP/1.0\r\nhost: {host}\r\nauthorization: Basic {login}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 impl Default for Vhost {

@@ -3,6 +3,7 @@
 //!
 //! `CHAOS_DELIVERIES` makes it longer; `./test --chaos` does.
 
+mod cluster;
 mod overload;
 
 use std::os::unix::process::ExitStatusExt;
@@ -90,9 +91,7 @@ async fn everything_fails_at_once() {
 
 /// Sends the load and breaks something of `faults` at every share of it, two things at a time.
 async fn survive(faults: &[Fault]) {
-    let mut rng = seeded();
-    let deliveries = std::env::var("CHAOS_DELIVERIES");
-    let deliveries = deliveries.map_or(DELIVERIES, |number| number.parse().unwrap());
+    let (mut rng, deliveries) = (seeded(), deliveries());
     let mut scene = Scene::new(&mut rng, deliveries).await;
     let mut load = scene.site.load(&mut rng, deliveries);
     let mut before = None;
@@ -111,6 +110,12 @@ async fn survive(faults: &[Fault]) {
     let sent = load.finish().await;
     let began = Instant::now();
     scene.check(sent, began).await;
+}
+
+/// How many are to be sent.
+fn deliveries() -> usize {
+    let deliveries = std::env::var("CHAOS_DELIVERIES");
+    deliveries.map_or(DELIVERIES, |number| number.parse().unwrap())
 }
 
 /// An installation that can be broken.

@@ -146,6 +146,11 @@ impl Load {
     /// Waits until that many deliveries more than now are accepted.
     pub(crate) async fn accepts(&mut self, more: usize) {
         let goal = *self.accepted.borrow_and_update() + more;
+        self.has_accepted(goal).await;
+    }
+
+    /// Waits until that many deliveries are accepted in all.
+    pub(crate) async fn has_accepted(&mut self, goal: usize) {
         let reached =
             tokio::time::timeout(PATIENCE, self.accepted.wait_for(|accepted| *accepted >= goal)).await;
         assert!(reached.is_ok(), "{goal} deliveries are never accepted");

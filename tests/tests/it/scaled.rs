@@ -187,9 +187,19 @@ impl Site {
         database_address: &str,
         pusher_address: &str,
     ) -> Self {
+        Self::on(Vhost::new(), rng, calls, database_address, pusher_address).await
+    }
+
+    pub(crate) async fn on(
+        broker: Vhost,
+        rng: &mut Rng,
+        calls: usize,
+        database_address: &str,
+        pusher_address: &str,
+    ) -> Self {
         let began = Utc::now();
         let account = SimulatedAccount::generate(rng.u64(..), calls, began);
-        let (broker, database) = (Vhost::new(), Database::empty());
+        let database = Database::empty();
         let offices = [(); 2].map(|()| {
             Installation::new()
                 .with("CALLRAIL_SIGNING_KEYS", &account.signing_key)
