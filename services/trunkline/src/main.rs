@@ -12,11 +12,13 @@ mod parts;
 mod services;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use runtime::Settings;
 use runtime::telemetry::{self, LogFormat};
+use tokio::runtime::Runtime;
 use tracing_subscriber::filter::LevelFilter;
 
 use services::Service;
@@ -86,15 +88,21 @@ enum Command {
     Importer,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match try_main(Arguments::parse().command).await {
-        Ok(code) => code,
-        Err(error) => {
-            report(&error);
-            ExitCode::FAILURE
-        }
-    }
+/// How long threads may take at the end that wait for something outside: one for a database that says nothing would
+/// keep the process for ever.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let done = Runtime::new().context("cannot start").and_then(|runtime| {
+        let done = runtime.block_on(try_main(command));
+        runtime.shutdown_timeout(LAST_PATIENCE);
+        done
+    });
+    done.unwrap_or_else(|error| {
+        report(&error);
+        ExitCode::FAILURE
+    })
 }
 
 async fn try_main(command: Command) -> anyhow::Result<ExitCode> {

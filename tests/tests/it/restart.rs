@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use reqwest::{Client, StatusCode};
+use test_servers::{Database, Proxy};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -23,6 +24,23 @@ async fn a_restart_behind_a_socket_of_systemd_refuses_nobody_who_connects() {
 async fn a_restart_behind_a_socket_of_systemd_refuses_nobody_who_is_connected() {
     // Connections are kept, as proxies do.
     refuses_nobody(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_database_says_nothing_ends_when_its_grace_is_over() {
+    let database = Database::empty();
+    let proxy = Proxy::to(Database::address()).await;
+    let trunkline = Installation::new()
+        .with("DATABASE_URL", database.url_by(proxy.address))
+        .with("SHUTDOWN_GRACE", "1s");
+    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
+    let running = trunkline.start("run").await;
+    proxy.freeze(true);
+    let call = sample("post_call_answered.json");
+    let answer = trunkline.post_signed("post-call", call.body, &call.signature);
+    assert_eq!(answer.await.status, 200);
+    // Waits for its end, whether the writer had the call in its hands by then or not.
+    running.terminate().await;
 }
 
 async fn refuses_nobody(connections_kept: usize) {
