@@ -228,7 +228,11 @@ pub fn link_by_hand(
 
 /// The row that the record gives, with what stands in the row by a person's decision, and with its link: a link
 /// that is set is never moved.
-fn next_row(state: &CallState, people: Option<&People>, rules: &MatchRules) -> Option<Interaction> {
+pub(crate) fn next_row(
+    state: &CallState,
+    people: Option<&People>,
+    rules: &MatchRules,
+) -> Option<Interaction> {
     let mut row = project(&state.record, &state.seals)?;
     let by_hand = |group| state.seals.reason(group) == Some(SealReason::Human);
     row.link = match (&state.row, state.seals.reason(Group::Link)) {

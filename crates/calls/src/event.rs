@@ -57,8 +57,13 @@ impl CallEvent {
 
     /// Names the content: kind, normalised call and changes, never the time or the message.
     pub fn digest(&self) -> Digest {
-        Digest::of(&(self.kind, &self.call, &self.changes))
+        content_digest(self.kind, &self.call, &self.changes)
     }
+}
+
+/// Names what an event says.
+pub(crate) fn content_digest(kind: EventKind, call: &Snapshot, changes: &[String]) -> Digest {
+    Digest::of(&(kind, call, changes))
 }
 
 /// The body of a message is not what it should be.

@@ -12,6 +12,7 @@
 pub mod alert;
 mod apply;
 mod digest;
+mod erasure;
 mod event;
 mod from_callrail;
 mod import_range;
@@ -31,6 +32,7 @@ pub use alert::{Alert, AlertContact, AlertKind, OutgoingAlert, Way};
 pub use apply::{CallChanges, CallState, Written, amend, apply, link_again, link_by_hand};
 pub use callrail::{CallId, CallType, CompanyId, Direction};
 pub use digest::Digest;
+pub use erasure::{ErasedNumbers, ErasureKey, erase, numbers_in};
 pub use event::{CallEvent, DecodeError, EventKind, Origin, SCHEMA};
 pub use from_callrail::{Reading, Receipt, Unreadable, from_callrail};
 pub use import_range::{ImportRange, InvalidRange, MAX_DAYS_BACK, window_end};

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use callrail::CompanyId;
 
 use crate::digest::Digest;
-use crate::event::{CallEvent, EventKind, Origin};
+use crate::event::{CallEvent, EventKind, Origin, content_digest};
 use crate::snapshot::{Snapshot, Stage};
 
 /// One member of a record.
@@ -43,6 +43,16 @@ impl CallEvent {
             last_observed_at: self.observed_at,
             changes: self.changes.clone(),
             snapshot: self.call.clone(),
+        }
+    }
+}
+
+impl RecordedSnapshot {
+    /// The same, named by what it holds now.
+    pub(crate) fn with_its_digest(self) -> Self {
+        Self {
+            digest: content_digest(self.kind, &self.snapshot, &self.changes),
+            ..self
         }
     }
 }

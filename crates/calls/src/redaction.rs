@@ -12,11 +12,12 @@ mod fields;
 mod numbers;
 mod search;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
+use crate::phone::{PhoneNumber, Region};
 use fields::Content;
 use numbers::Numbers;
 use search::{BANK_REMOVED, CARD_REMOVED, DETAILS_REMOVED, SOCIAL_SECURITY_REMOVED, search};
@@ -251,6 +252,15 @@ impl Redaction {
         }
         redacted
     }
+}
+
+/// The telephone numbers that a text names: those of North America, and others with their country code.
+pub(crate) fn telephone_numbers(text: &str) -> BTreeSet<PhoneNumber> {
+    let numbers = Numbers::read(&[text]);
+    let found = search::telephone_numbers(&numbers).into_iter();
+    found
+        .filter_map(|digits| PhoneNumber::parse(&format!("+{digits}"), Region::US).ok())
+        .collect()
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use calls::{CallChanges, CallEvent, CallId, CallState, Digest, MatchRules, People, PhoneNumber};
+use calls::{
+    CallChanges, CallEvent, CallId, CallState, Digest, ErasedNumbers, MatchRules, People, PhoneNumber,
+};
 use chrono::{DateTime, Utc};
 
 use crate::StoreError;
@@ -21,6 +23,8 @@ pub(crate) struct CallWork {
     pub(crate) had_row: bool,
     /// New members of the record, and those that were seen again.
     pub(crate) snapshots: Vec<EventRow>,
+    /// Whether what was known is to go first: the record and the seals.
+    pub(crate) replaces: bool,
     /// The rest.
     pub(crate) changes: CallChanges,
 }
@@ -66,6 +70,11 @@ impl Batch {
         told.chain(customer_numbers(states.values())).collect()
     }
 
+    /// The numbers of the people outside that the events name.
+    pub(crate) fn told_numbers(&self) -> BTreeSet<PhoneNumber> {
+        self.numbers(&HashMap::new())
+    }
+
     /// Works out what is to be written. `states` is what is known of the calls; one that is missing there is new.
     /// `people` is `None` when they could not be looked up in time, which only progress does not wait for.
     pub(crate) fn work_out(
@@ -73,6 +82,7 @@ impl Batch {
         mut states: HashMap<CallId, CallState>,
         people: Option<&People>,
         rules: &MatchRules,
+        erased: &ErasedNumbers,
         now: DateTime<Utc>,
     ) -> Result<Vec<CallWork>, StoreError> {
         let mut work = Vec::with_capacity(self.by_call.len());
@@ -80,16 +90,44 @@ impl Batch {
             let state = states
                 .remove(call_sid)
                 .unwrap_or_else(|| CallState::new(call_sid.clone()));
+            if state.is_erased() || events.iter().any(|event| erased.has_call_of(event)) {
+                work.extend(CallWork::erasing(state, events, now)?);
+                continue;
+            }
             let had_row = state.row.is_some();
             let changes = calls::apply(state, events, people, rules, now);
             work.push(CallWork {
                 call_sid: call_sid.clone(),
                 had_row,
                 snapshots: event_rows(&changes, events)?,
+                replaces: false,
                 changes,
             });
         }
         Ok(work)
+    }
+}
+
+impl CallWork {
+    /// Forgets who was on a call, and what these events bring. `None`: there is nothing to write.
+    pub(crate) fn erasing(
+        state: CallState,
+        events: &[CallEvent],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, StoreError> {
+        let call_sid = state.call_sid.clone();
+        let had_row = state.row.is_some();
+        let Some(changes) = calls::erase(state, events, now) else {
+            return Ok(None);
+        };
+        let snapshots = changes.snapshots.iter().map(EventRow::forgotten);
+        Ok(Some(Self {
+            call_sid,
+            had_row,
+            snapshots: snapshots.collect::<Result<_, _>>()?,
+            replaces: true,
+            changes,
+        }))
     }
 }
 

@@ -11,6 +11,7 @@ mod blocking;
 mod columns;
 mod contact;
 mod dead_letter;
+mod erasure;
 mod error;
 mod import;
 mod postgres;
@@ -36,6 +37,7 @@ use uuid::Uuid;
 pub use activity::Activity;
 pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople, PeopleSearch};
 pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
+pub use erasure::Erased;
 pub use error::StoreError;
 pub use import::{
     FailedCall, Import, ImportCounts, ImportCursor, ImportLease, ImportRetry, ImportSource, ImportState,
@@ -342,6 +344,25 @@ impl Store {
     /// One dead letter; `None` if there is none with this id.
     pub async fn dead_letter(&self, id: Uuid) -> Result<Option<KeptDeadLetter>, StoreError> {
         on!(self, database => database.dead_letter(id))
+    }
+
+    /// How much there is of a telephone number that [`Store::erase`] would take away.
+    pub async fn traces(&self, number: &PhoneNumber) -> Result<Erased, StoreError> {
+        on!(self, database => database.traces(number.clone()))
+    }
+
+    /// Forgets a telephone number: what is left of its calls is that they were, everything else of them and their
+    /// alerts and dead letters goes, and so does the number in the mirror of the CRM's people. A keyed hash of it is
+    /// kept, so that whatever comes back of calls that began before `now` is forgotten, too. Recordings in the archive
+    /// are to be deleted afterwards: [`Store::recordings_to_delete`].
+    pub async fn erase(&self, number: &PhoneNumber, now: DateTime<Utc>) -> Result<Erased, StoreError> {
+        on!(self, database => database.erase(number.clone(), now))
+    }
+
+    /// The recordings in the archive of calls that were erased, with the names they have there. Whoever has deleted one
+    /// says so by [`Store::forget_recording`].
+    pub async fn recordings_to_delete(&self) -> Result<Vec<(CallId, String)>, StoreError> {
+        on!(self, database => database.recordings_to_delete())
     }
 
     /// Notes what became of a dead letter. Returns whether it was in the state `from`: of two who replay the same

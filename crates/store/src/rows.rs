@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::columns::{Id, Time};
 use crate::schema;
@@ -44,6 +45,11 @@ fn named<T: DeserializeOwned>(name: &str, column: &'static str) -> Result<T, Sto
 
 pub(crate) fn call_id(text: &str) -> Result<CallId, StoreError> {
     CallId::parse(text).map_err(|_| StoreError::Corrupt("call_sid"))
+}
+
+pub(crate) fn contact_ref(kind: &str, id: String) -> Result<ContactRef, StoreError> {
+    let kind = ContactKind::from_name(kind).ok_or(StoreError::Corrupt("kind"))?;
+    Ok(ContactRef { kind, id })
 }
 
 /// The word for a direction.
@@ -143,6 +149,15 @@ pub(crate) struct EventRow {
 impl EventRow {
     pub(crate) fn new(recorded: &RecordedSnapshot, event: &CallEvent) -> Result<Self, StoreError> {
         Ok(Self {
+            event_id: Id(event.event_id),
+            raw: json_text(&event.raw)?,
+            ..Self::forgotten(recorded)?
+        })
+    }
+
+    /// A member of which nothing else is kept: not as it came, nor in which message.
+    pub(crate) fn forgotten(recorded: &RecordedSnapshot) -> Result<Self, StoreError> {
+        Ok(Self {
             call_sid: recorded.snapshot.call_sid.to_string(),
             digest: recorded.digest.to_string(),
             kind: recorded.kind.as_str().to_owned(),
@@ -150,10 +165,10 @@ impl EventRow {
             company_id: recorded.company.as_ref().map(ToString::to_string),
             first_observed_at: Time(recorded.first_observed_at),
             last_observed_at: Time(recorded.last_observed_at),
-            event_id: Id(event.event_id),
+            event_id: Id(Uuid::nil()),
             changes: json_text(&recorded.changes)?,
             snapshot: json_text(&recorded.snapshot)?,
-            raw: json_text(&event.raw)?,
+            raw: "{}".to_owned(),
         })
     }
 }

@@ -256,6 +256,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::Text;
+    use crate::columns::SqlTime;
+
+    erased_numbers (number_hash) {
+        number_hash -> Text,
+        erased_at -> SqlTime,
+    }
+}
+
+diesel::table! {
+    erasure_key (id) {
+        id -> BigInt,
+        key -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(contacts, contact_phones);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_calls);
 diesel::allow_tables_to_appear_in_same_query!(interactions, contacts);
+diesel::allow_tables_to_appear_in_same_query!(recordings, seals);

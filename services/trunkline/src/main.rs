@@ -71,6 +71,8 @@ enum Command {
     Token(commands::token::Token),
     /// Tells how a call came to be what the database says: every snapshot, what it changed, how it was matched.
     Explain(commands::explain::Explain),
+    /// Forgets a person by his telephone number: calls, alerts, dead letters, recordings.
+    Erase(commands::erase::Erase),
     /// Prints what makes a shell complete commands and options: `source <(trunkline completions bash)`.
     Completions {
         /// The shell.
@@ -164,6 +166,7 @@ async fn try_main(command: Command) -> anyhow::Result<ExitCode> {
         Command::Verify(verify) => return verify.run(),
         Command::Token(token) => token.run(&settings)?,
         Command::Explain(explain) => explain.run(&settings).await?,
+        Command::Erase(erase) => erase.run(&settings).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -123,14 +123,6 @@ async fn post_everything(trunkline: &Installation) -> String {
         let answer = trunkline.post_signed("post-call", good.clone(), signature).await;
         expect(answer, 401);
     }
-    for path in [
-        "/api/interactions?number=4045550123",
-        "/api/alerts",
-        "/api/interactions/Jane",
-    ] {
-        let request = trunkline.client().get(trunkline.url(path));
-        expect(trunkline.send(request.bearer_auth("Jane")).await, 401);
-    }
     let to_nowhere = trunkline
         .client()
         .post(trunkline.url("/Jane?callernum=4045550123"));
@@ -155,6 +147,16 @@ async fn nobody_and_no_secret_is_named_in_logs_metrics_and_answers_to_strangers(
 
     let running = trunkline.start("run").await;
     let mut told = post_everything(&trunkline).await;
+    for path in [
+        "/api/interactions?number=4045550123",
+        "/api/alerts",
+        "/api/interactions/Jane",
+    ] {
+        let request = trunkline.client().get(trunkline.url(path)).bearer_auth("Jane");
+        let answer = trunkline.send(request).await;
+        assert_eq!(answer.status, 401, "{path}");
+        told += &answer.text;
+    }
     trunkline.settle_but(&[QueueName::Alerts]).await;
     assert!(trunkline.row("CALprivate").await.unwrap().link.is_set());
     let complained = eventually(|| async { running.log().contains("Pusher").then_some(()) }).await;
@@ -223,6 +225,61 @@ async fn no_card_number_stands_in_a_spool() {
     assert!(trunkline.row("CALprivate").await.is_some());
     assert!(running.terminate().await.success());
     assert_no_card_in(trunkline.folder());
+}
+
+#[tokio::test]
+async fn an_erased_number_stands_nowhere_in_the_database_and_does_not_come_back() {
+    let trunkline = Installation::new();
+    let good = call("CALprivate").to_string();
+    let post_all = async || {
+        for kind in ["pre-call", "post-call", "call-modified"] {
+            assert_eq!(trunkline.post(kind, good.clone()).await.status, 200);
+        }
+        trunkline.settle().await;
+    };
+    let running = trunkline.start("run").await;
+    post_all().await;
+    let message = sample("text_message_received.json").body;
+    assert_eq!(trunkline.post("post-call", message).await.status, 200);
+    let unreadable = good.replace("\"duration\":\"184\"", "\"duration\":\"long\"");
+    assert_eq!(trunkline.post("post-call", unreadable).await.status, 200);
+    trunkline.settle().await;
+    let database = [".db", ".db-wal"].map(|end| trunkline.data_dir().join(format!("trunkline{end}")));
+    let is_there = || {
+        let contents = database.iter().filter_map(|file| fs::read(file).ok());
+        let spellings = ["4045550123", "404-555-0123", "Rumpelstiltskin"];
+        contents
+            .into_iter()
+            .any(|content| spellings.iter().any(|text| find(&content, text).is_some()))
+    };
+    assert!(is_there());
+
+    let planned = trunkline
+        .run(&["erase", "--phone", "(404) 555-0123", "--dry-run"])
+        .await;
+    let counts = planned.out.strip_prefix("There would be erased: ");
+    let counts = counts.unwrap_or_else(|| panic!("{planned:?}")).to_owned();
+    assert!(
+        counts.starts_with("1 calls, 0 recordings, ") && counts.contains(" 2 dead letters, "),
+        "{counts}"
+    );
+    assert!(is_there(), "only told");
+    let erased = trunkline.run(&["erase", "--phone", "(404) 555-0123"]).await;
+    assert!(erased.out.starts_with(&format!("Erased: {counts}")), "{erased:?}");
+    assert!(!is_there());
+
+    post_all().await;
+    assert!(running.terminate().await.success());
+    assert!(!is_there());
+    let left = trunkline.row("CALprivate").await.unwrap();
+    assert_eq!((left.call_from_number, left.notes.as_str()), (None, ""));
+    assert_eq!(left.call_duration_seconds, 184);
+    let refused = trunkline.run(&["erase", "--phone", "Jane"]).await;
+    assert_eq!(refused.code, 1);
+    assert!(
+        refused.err.contains("write it with its country code"),
+        "{refused:?}"
+    );
 }
 
 fn assert_no_card_in(folder: &Path) {

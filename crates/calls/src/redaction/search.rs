@@ -45,6 +45,25 @@ pub(super) fn search(numbers: &Numbers, redaction: Redaction) -> Vec<Finding> {
     search.findings()
 }
 
+/// The digits of every telephone number, with the country code.
+pub(super) fn telephone_numbers(numbers: &Numbers) -> Vec<String> {
+    let telephones = units(numbers)
+        .into_iter()
+        .filter(|unit| unit.kind == Kind::Telephone);
+    telephones
+        .map(|unit| {
+            let groups = &numbers.groups[unit.groups];
+            let digits = &numbers.digits[groups[0].digits.start..groups[groups.len() - 1].digits.end];
+            let has_country = groups[0].behind == Behind::Plus || digits.len() != 10;
+            let country = if has_country { "" } else { "1" };
+            country
+                .chars()
+                .chain(digits.iter().map(|digit| char::from(b'0' + digit)))
+                .collect()
+        })
+        .collect()
+}
+
 /// What is not taken apart.
 struct Unit {
     groups: Range<usize>,

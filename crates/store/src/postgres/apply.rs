@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::statement::Statement;
-use super::{Postgres, alerts, contacts, imports, link, lookup};
+use super::{Postgres, alerts, contacts, erasure, imports, link, lookup};
 use crate::batch::{Batch, CallWork, assemble};
 use crate::columns::{SqlTime, Time};
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
@@ -57,7 +57,8 @@ fn apply(
     } else {
         Some(contacts::find(connection, &numbers)?)
     };
-    let mut work = batch.work_out(states, people.as_ref(), rules, now)?;
+    let erased = erasure::find(connection, batch.told_numbers())?;
+    let mut work = batch.work_out(states, people.as_ref(), rules, &erased, now)?;
     save(connection, &work, now)?;
     if people.is_none() {
         lookup::note_unanswered(connection, &work)?;
@@ -163,6 +164,11 @@ pub(super) fn save(
     work: &[CallWork],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    let replaced = work
+        .iter()
+        .filter(|call| call.replaces)
+        .map(|call| &call.call_sid);
+    erasure::make_room(connection, replaced)?;
     let snapshots: Vec<&EventRow> = work.iter().flat_map(|call| &call.snapshots).collect();
     save_snapshots(connection, &snapshots)?;
     let seals: Vec<SealRow> = work

@@ -5,8 +5,9 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use uuid::Uuid;
 
 use super::statement::Statement;
-use super::{Postgres, imports};
+use super::{Postgres, erasure, imports};
 use crate::columns::{Id, SqlId};
+use crate::erasure::{empty_erased, numbers_of};
 use crate::import::CallsProgress;
 use crate::rows::DeadLetterRow;
 use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
@@ -14,8 +15,11 @@ use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
 impl Postgres {
     pub(crate) async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
         let imported = CallsProgress::dead(&letters);
-        let rows: Vec<DeadLetterRow> = letters.into_iter().map(DeadLetterRow::new).collect();
+        let numbers = numbers_of(&letters);
         Self::write(&self.batches, move |connection| {
+            let mut letters = letters.clone();
+            empty_erased(&mut letters, &erasure::find(connection, numbers.clone())?);
+            let rows: Vec<DeadLetterRow> = letters.into_iter().map(DeadLetterRow::new).collect();
             Statement::new(
                 "insert into trunkline.dead_letters
                      (id, queue, reason, event_id, call_sid, import_id, attempts, first_failed_at, last_failed_at,

@@ -57,7 +57,7 @@ impl Postgres {
 
 /// Waits for the writers that may have looked for a number before the contacts were committed: the calls that they
 /// write show once they have ended. Those who come later see the contacts and need not wait, so a ring never does.
-fn wait_for_writers(connection: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) fn wait_for_writers(connection: &mut PgConnection) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Writer {
         #[diesel(sql_type = Text)]
@@ -124,6 +124,7 @@ fn link(
             call_sid,
             had_row: state.row.is_some(),
             snapshots: Vec::new(),
+            replaces: false,
             changes: calls::link_again(state, &people, rules, now),
         })
         // A row that the CRM has deleted meanwhile comes back with the next event, not now.

@@ -6,6 +6,7 @@ mod apply;
 mod contacts;
 mod crm_contacts;
 mod dead_letters;
+mod erasure;
 mod failure;
 mod imports;
 mod link;

@@ -6,8 +6,8 @@ use calls::{CallChanges, CallEvent, CallId, CallState, Interaction, MatchRules, 
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
-use super::{Sqlite, alerts, contacts, imports};
-use crate::batch::{Batch, assemble};
+use super::{Sqlite, alerts, contacts, erasure, imports};
+use crate::batch::{Batch, CallWork, assemble};
 use crate::columns::Time;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::schema::{call_events, calls as call_table, interactions, seals};
@@ -41,18 +41,31 @@ fn apply(
         .execute(connection)?;
     let states = load(connection, batch.call_sids())?;
     let people = contacts::find(connection, &batch.numbers(&states))?;
+    let erased = erasure::find(connection, batch.told_numbers())?;
 
     let mut applied = Applied::default();
-    for call in batch.work_out(states, Some(&people), rules, now)? {
-        save_snapshots(connection, &call.snapshots)?;
+    for call in batch.work_out(states, Some(&people), rules, &erased, now)? {
+        save_work(connection, &call, now)?;
         applied.rows_written += usize::from(call.changes.row.is_some());
-        save_call(connection, &call.call_sid, &call.changes, call.had_row, now)?;
         applied
             .alerts
             .extend(alerts::insert(connection, call.changes.alerts, now)?);
     }
     imports::save_progress(connection, &batch.imported())?;
     Ok(applied)
+}
+
+/// Writes all of a call but its alerts.
+pub(super) fn save_work(
+    connection: &mut SqliteConnection,
+    call: &CallWork,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if call.replaces {
+        erasure::make_room(connection, &call.call_sid)?;
+    }
+    save_snapshots(connection, &call.snapshots)?;
+    save_call(connection, &call.call_sid, &call.changes, call.had_row, now)
 }
 
 /// Everything known of these calls. Those that were never heard of are not in the answer.

@@ -3,16 +3,19 @@
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{Sqlite, imports};
+use super::{Sqlite, erasure, imports};
 use crate::columns::{Id, Time};
+use crate::erasure::{empty_erased, numbers_of};
 use crate::import::CallsProgress;
 use crate::rows::DeadLetterRow;
 use crate::schema::dead_letters;
 use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
 
 impl Sqlite {
-    pub(crate) async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+    pub(crate) async fn save_dead_letters(&self, mut letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        let numbers = numbers_of(&letters);
         self.write(move |connection| {
+            empty_erased(&mut letters, &erasure::find(connection, numbers)?);
             let imported = CallsProgress::dead(&letters);
             for letter in letters {
                 diesel::insert_or_ignore_into(dead_letters::table)

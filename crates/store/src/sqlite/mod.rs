@@ -5,6 +5,7 @@ mod alerts;
 mod apply;
 mod contacts;
 mod dead_letters;
+mod erasure;
 mod imports;
 mod people;
 mod read;

@@ -10,6 +10,7 @@ pub(crate) mod contacts;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod erase;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod import;

@@ -10,6 +10,7 @@ pub(crate) mod contacts;
 pub(crate) mod convergence;
 pub(crate) mod dead_letters;
 pub(crate) mod decisions;
+pub(crate) mod erasure;
 pub(crate) mod imports;
 pub(crate) mod people;
 pub(crate) mod reconcile;
@@ -121,6 +122,12 @@ macro_rules! run_suite_on {
                 dead_letters_are_listed_by_state_page_by_page
                 a_dead_letter_is_found_by_its_id
                 of_two_who_replay_a_dead_letter_one_is_told_so
+            }
+            erasure {
+                nothing_of_an_erased_number_comes_back
+                who_calls_again_after_being_erased_is_a_new_caller
+                what_people_wrote_and_decided_is_erased_too
+                recordings_of_an_erased_number_are_to_be_deleted
             }
             imports {
                 a_run_is_found_and_listed_as_it_was_made

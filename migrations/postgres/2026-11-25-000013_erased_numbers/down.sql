@@ -1,0 +1,2 @@
+drop table trunkline.erasure_key;
+drop table trunkline.erased_numbers;
