@@ -1,6 +1,6 @@
 //! Takes card data out of what people say and type, before anything can become durable.
 //!
-//! [`fields`] says which fields are searched. What is searched is read by [`numbers`] and judged by [`search`]:
+//! [`fields`] says which fields are searched. What is searched is read by [`numbers`] and judged by [`search`](mod@search):
 //! card numbers, however they are grouped, in digits or spoken ([`card`]); near them expiry and security code; and by
 //! setting bank accounts and social security numbers. Telephone numbers, dates and amounts stay.
 //!
