@@ -38,10 +38,13 @@ pub struct Settings {
 
 /// The service, ready to be served.
 #[derive(Clone)]
-pub struct WebhookIngest {
-    acceptor: web::Data<Acceptor>,
-    body_reader: web::Data<BodyReader>,
-    failed_signatures: web::Data<FailedSignatures>,
+pub struct WebhookIngest(web::Data<Parts>);
+
+/// What the endpoints share.
+struct Parts {
+    acceptor: Acceptor,
+    body_reader: BodyReader,
+    failed_signatures: FailedSignatures,
 }
 
 impl WebhookIngest {
@@ -61,19 +64,16 @@ impl WebhookIngest {
             let queue = probe.clone();
             async move { condition(&queue).await }
         });
-        let failed_signatures = FailedSignatures::new(settings.trusted_proxies.clone());
-        Self {
-            acceptor: web::Data::new(Acceptor::new(settings, queue, metrics)),
-            body_reader: web::Data::new(BodyReader::default()),
-            failed_signatures: web::Data::new(failed_signatures),
-        }
+        Self(web::Data::new(Parts {
+            failed_signatures: FailedSignatures::new(settings.trusted_proxies.clone()),
+            acceptor: Acceptor::new(settings, queue, metrics),
+            body_reader: BodyReader::default(),
+        }))
     }
 
     /// Adds the service's endpoints to an application.
     pub fn routes(&self, app: &mut web::ServiceConfig) {
-        app.app_data(self.acceptor.clone())
-            .app_data(self.body_reader.clone())
-            .app_data(self.failed_signatures.clone())
+        app.app_data(self.0.clone())
             .route("/api/webhooks/test", web::get().to(test_endpoint::test))
             .route("/api/webhooks/test", web::post().to(test_endpoint::test))
             .route("/api/webhooks/callrail/{kind}", web::post().to(webhook::receive))

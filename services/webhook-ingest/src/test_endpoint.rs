@@ -5,22 +5,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use callrail::SignatureError;
 use serde_json::json;
 
-use crate::accept::Acceptor;
-use crate::answer;
-use crate::body::BodyReader;
+use crate::{Parts, answer};
 
 /// Stores nothing.
-pub(crate) async fn test(
-    request: HttpRequest,
-    payload: Payload,
-    acceptor: Data<Acceptor>,
-    body_reader: Data<BodyReader>,
-) -> HttpResponse {
-    let body = match body_reader.read(payload).await {
+pub(crate) async fn test(request: HttpRequest, payload: Payload, parts: Data<Parts>) -> HttpResponse {
+    let body = match parts.body_reader.read(payload).await {
         Ok(body) => body,
         Err(error) => return answer::unread(error),
     };
-    let signature = match acceptor.verify(request.headers(), &body.bytes) {
+    let signature = match parts.acceptor.verify(request.headers(), &body.bytes) {
         Ok(_) => "valid",
         Err(SignatureError::Missing) => "missing",
         Err(SignatureError::Malformed) => "malformed",

@@ -8,30 +8,17 @@ use callrail::{CompanyId, WebhookKind};
 use chrono::Utc;
 use tracing::Instrument;
 
-use crate::accept::{Acceptor, NotAccepted};
-use crate::answer;
-use crate::body::BodyReader;
-use crate::metrics::{Metrics, Outcome};
-use crate::sender::FailedSignatures;
+use crate::accept::NotAccepted;
+use crate::metrics::Outcome;
+use crate::{Parts, answer};
 
 pub(crate) async fn receive(
     request: HttpRequest,
     kind: Path<String>,
     payload: Payload,
-    acceptor: Data<Acceptor>,
-    body_reader: Data<BodyReader>,
-    failed_signatures: Data<FailedSignatures>,
+    parts: Data<Parts>,
 ) -> HttpResponse {
-    receive_kind(
-        request,
-        None,
-        &kind,
-        payload,
-        acceptor,
-        body_reader,
-        failed_signatures,
-    )
-    .await
+    receive_kind(request, None, &kind, payload, parts).await
 }
 
 /// The company in the URL is for people who set up several: what is signed, the body, says which company it is.
@@ -39,22 +26,11 @@ pub(crate) async fn receive_for_company(
     request: HttpRequest,
     path: Path<(String, String)>,
     payload: Payload,
-    acceptor: Data<Acceptor>,
-    body_reader: Data<BodyReader>,
-    failed_signatures: Data<FailedSignatures>,
+    parts: Data<Parts>,
 ) -> HttpResponse {
     let (company, kind) = path.into_inner();
     let company = CompanyId::parse(&company).ok();
-    receive_kind(
-        request,
-        company,
-        &kind,
-        payload,
-        acceptor,
-        body_reader,
-        failed_signatures,
-    )
-    .await
+    receive_kind(request, company, &kind, payload, parts).await
 }
 
 async fn receive_kind(
@@ -62,17 +38,15 @@ async fn receive_kind(
     company_in_url: Option<CompanyId>,
     kind: &str,
     payload: Payload,
-    acceptor: Data<Acceptor>,
-    body_reader: Data<BodyReader>,
-    failed_signatures: Data<FailedSignatures>,
+    parts: Data<Parts>,
 ) -> HttpResponse {
     let kind = WebhookKind::from_path(kind);
     let (received_at, began) = (Utc::now(), Instant::now());
-    let reader = body_reader.into_inner();
-    let acceptor = acceptor.into_inner();
+    let parts = parts.into_inner();
 
     let handled = async move {
-        let body = match reader.read(payload).await {
+        let acceptor = &parts.acceptor;
+        let body = match parts.body_reader.read(payload).await {
             Ok(body) => body,
             Err(error) => {
                 acceptor.metrics.count(Outcome::Unread);
@@ -89,9 +63,7 @@ async fn receive_kind(
                 acceptor.metrics.accepted_after(began.elapsed());
                 answer::accepted(accepted)
             }
-            Err(error) => refuse(&error, &acceptor.metrics, || {
-                failed_signatures.is_to_be_told(&request)
-            }),
+            Err(error) => parts.refuse(&error, &request),
         }
     };
     // A task of its own: a client that hangs up does not matter.
@@ -100,23 +72,26 @@ async fn receive_kind(
         .unwrap_or_else(|_| HttpResponse::InternalServerError().finish())
 }
 
-/// Counts and logs a delivery that is not accepted, and answers it.
-fn refuse(error: &NotAccepted, metrics: &Metrics, is_to_be_told: impl FnOnce() -> bool) -> HttpResponse {
-    match error {
-        NotAccepted::Signature(reason) => {
-            metrics.count(Outcome::BadSignature);
-            if !is_to_be_told() {
-                return answer::too_many_failures();
+impl Parts {
+    /// Counts and logs a delivery that is not accepted, and answers it.
+    fn refuse(&self, error: &NotAccepted, request: &HttpRequest) -> HttpResponse {
+        let metrics = &self.acceptor.metrics;
+        match error {
+            NotAccepted::Signature(reason) => {
+                metrics.count(Outcome::BadSignature);
+                if !self.failed_signatures.is_to_be_told(request) {
+                    return answer::too_many_failures();
+                }
+                tracing::warn!(%reason, "refused a webhook whose signature does not hold");
             }
-            tracing::warn!(%reason, "refused a webhook whose signature does not hold");
+            NotAccepted::Queue(cause) => {
+                metrics.count(Outcome::Unavailable);
+                tracing::error!(
+                    error = cause as &dyn std::error::Error,
+                    "a signed webhook is lost unless CallRail's API is asked for it"
+                );
+            }
         }
-        NotAccepted::Queue(cause) => {
-            metrics.count(Outcome::Unavailable);
-            tracing::error!(
-                error = cause as &dyn std::error::Error,
-                "a signed webhook is lost unless CallRail's API is asked for it"
-            );
-        }
+        answer::not_accepted(error)
     }
-    answer::not_accepted(error)
 }
