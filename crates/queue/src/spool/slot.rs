@@ -91,9 +91,8 @@ impl Slot {
             messages: messages.len() as u64,
             bytes: messages.iter().map(|message| message.body.len() as u64).sum(),
         };
-        self.has_room(added.bytes)?;
         // Counted first: what is on the disk may be sent on and removed before this goes on.
-        self.grow(added);
+        self.take_room(added)?;
         if let Err(error) = self.file.publish(queue, messages).await {
             self.shrink(added);
             return Err(error);
@@ -104,7 +103,9 @@ impl Slot {
 
     /// `Ok` when it takes messages at present.
     pub(super) async fn probe(&self) -> Result<(), QueueError> {
-        self.has_room(0)?;
+        if self.bytes.load(Ordering::Relaxed) > self.max_bytes {
+            return Err(self.is_full());
+        }
         self.file.probe().await
     }
 
@@ -121,10 +122,18 @@ impl Slot {
         Ok(())
     }
 
-    fn grow(&self, added: Size) {
+    /// Counts what is to be kept, if there is room for it: looked at and taken in one, since many come at a time.
+    fn take_room(&self, added: Size) -> Result<(), QueueError> {
+        let (taken, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.bytes
+            .fetch_update(taken, seen, |bytes| {
+                let bytes = bytes + added.bytes;
+                (bytes <= self.max_bytes).then_some(bytes)
+            })
+            .map_err(|_| self.is_full())?;
         self.messages.fetch_add(added.messages, Ordering::Relaxed);
-        self.bytes.fetch_add(added.bytes, Ordering::Relaxed);
         self.metrics.spool_grew(added.messages, added.bytes);
+        Ok(())
     }
 
     fn shrink(&self, removed: Size) {
@@ -133,13 +142,9 @@ impl Slot {
         self.metrics.spool_shrank(removed.messages, removed.bytes);
     }
 
-    fn has_room(&self, bytes: u64) -> Result<(), QueueError> {
-        if self.bytes.load(Ordering::Relaxed) + bytes <= self.max_bytes {
-            Ok(())
-        } else {
-            Err(QueueError::SpoolFull {
-                max_bytes: self.max_bytes,
-            })
+    fn is_full(&self) -> QueueError {
+        QueueError::SpoolFull {
+            max_bytes: self.max_bytes,
         }
     }
 }
