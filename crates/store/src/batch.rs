@@ -70,11 +70,6 @@ impl Batch {
         told.chain(customer_numbers(states.values())).collect()
     }
 
-    /// The numbers of the people outside that the events name.
-    pub(crate) fn told_numbers(&self) -> BTreeSet<PhoneNumber> {
-        self.numbers(&HashMap::new())
-    }
-
     /// Works out what is to be written. `states` is what is known of the calls; one that is missing there is new.
     /// `people` is `None` when they could not be looked up in time, which only progress does not wait for.
     pub(crate) fn work_out(

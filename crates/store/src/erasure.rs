@@ -8,6 +8,7 @@ use calls::{
 use uuid::Uuid;
 
 use crate::DeadLetter;
+use crate::columns::Time;
 
 /// How many calls are erased, and how many dead letters are looked at, at a time.
 pub(crate) const AT_A_TIME: usize = 200;
@@ -59,12 +60,26 @@ pub(crate) fn is_about(
     call_sid.is_some_and(|call_sid| calls.contains(call_sid)) || numbers_in(body).contains(number)
 }
 
-/// The hashes of some numbers.
-pub(crate) fn hashes(key: &ErasureKey, numbers: BTreeSet<PhoneNumber>) -> BTreeMap<String, PhoneNumber> {
-    numbers
-        .into_iter()
-        .map(|number| (key.hash(&number), number))
-        .collect()
+/// Numbers by their hashes, to be looked for among those that were erased.
+pub(crate) struct Hashed(BTreeMap<String, PhoneNumber>);
+
+impl Hashed {
+    pub(crate) fn new(key: &ErasureKey, numbers: BTreeSet<PhoneNumber>) -> Self {
+        let hashed = numbers.into_iter().map(|number| (key.hash(&number), number));
+        Self(hashed.collect())
+    }
+
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Those whose hashes were found, each with when it was erased.
+    pub(crate) fn erased(mut self, found: impl IntoIterator<Item = (String, Time)>) -> ErasedNumbers {
+        let known = found
+            .into_iter()
+            .filter_map(|(hash, at)| Some((self.0.remove(&hash)?, at.0)));
+        known.collect()
+    }
 }
 
 /// The numbers that dead letters name.

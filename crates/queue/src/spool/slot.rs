@@ -124,12 +124,9 @@ impl Slot {
 
     /// Counts what is to be kept, if there is room for it: looked at and taken in one, since many come at a time.
     fn take_room(&self, added: Size) -> Result<(), QueueError> {
-        let (taken, seen) = (Ordering::Relaxed, Ordering::Relaxed);
+        let with_these = |bytes| Some(bytes + added.bytes).filter(|bytes| *bytes <= self.max_bytes);
         self.bytes
-            .fetch_update(taken, seen, |bytes| {
-                let bytes = bytes + added.bytes;
-                (bytes <= self.max_bytes).then_some(bytes)
-            })
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_these)
             .map_err(|_| self.is_full())?;
         self.messages.fetch_add(added.messages, Ordering::Relaxed);
         self.metrics.spool_grew(added.messages, added.bytes);

@@ -57,7 +57,7 @@ fn apply(
     } else {
         Some(contacts::find(connection, &numbers)?)
     };
-    let erased = erasure::find(connection, batch.told_numbers())?;
+    let erased = erasure::find(connection, numbers)?;
     let mut work = batch.work_out(states, people.as_ref(), rules, &erased, now)?;
     save(connection, &work, now)?;
     if people.is_none() {

@@ -20,7 +20,7 @@ use super::link::wait_for_writers;
 use super::statement::Statement;
 use crate::batch::CallWork;
 use crate::columns::{Id, SqlId, SqlTime, Time};
-use crate::erasure::{AT_A_TIME, Traces, hashes, is_about};
+use crate::erasure::{AT_A_TIME, Hashed, Traces, is_about};
 use crate::rows::{call_id, contact_ref};
 use crate::{Erased, StoreError};
 
@@ -147,16 +147,13 @@ pub(super) fn find(
     let Some(OfKey { key }) = key else {
         return Ok(ErasedNumbers::default());
     };
-    let mut hashes = hashes(&ErasureKey::from_stored(key), numbers);
+    let hashed = Hashed::new(&ErasureKey::from_stored(key), numbers);
     let found: Vec<OfNumber> = Statement::new(
         "select number_hash, erased_at from trunkline.erased_numbers where number_hash = any({})",
     )
-    .texts(hashes.keys().map(String::as_str))
+    .texts(hashed.hashes())
     .load(connection)?;
-    let known = found
-        .into_iter()
-        .filter_map(|one| Some((hashes.remove(&one.number_hash)?, one.erased_at.0)));
-    Ok(known.collect())
+    Ok(hashed.erased(found.into_iter().map(|one| (one.number_hash, one.erased_at))))
 }
 
 /// Takes away the records and the seals of calls, for those that take their place.

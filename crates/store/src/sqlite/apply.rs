@@ -40,8 +40,9 @@ fn apply(
         .values(&new)
         .execute(connection)?;
     let states = load(connection, batch.call_sids())?;
-    let people = contacts::find(connection, &batch.numbers(&states))?;
-    let erased = erasure::find(connection, batch.told_numbers())?;
+    let numbers = batch.numbers(&states);
+    let people = contacts::find(connection, &numbers)?;
+    let erased = erasure::find(connection, numbers)?;
 
     let mut applied = Applied::default();
     for call in batch.work_out(states, Some(&people), rules, &erased, now)? {

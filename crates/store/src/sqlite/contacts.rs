@@ -6,15 +6,12 @@ use calls::{CallId, ContactRef, MatchRules, People, PhoneNumber};
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
-use super::Sqlite;
 use super::apply::{load, save_call};
+use super::{IN_ONE_STATEMENT, Sqlite};
 use crate::batch::customer_numbers;
 use crate::rows::{ContactRow, PhoneRow, call_id};
 use crate::schema::{account_numbers, contact_phones, contacts, interactions};
 use crate::{ContactWithPhones, ContactsSaved, StoreError};
-
-/// SQLite takes 32,766 values in a statement; this stays far below.
-const IN_ONE_STATEMENT: usize = 1_000;
 
 impl Sqlite {
     pub(crate) async fn save_contacts(

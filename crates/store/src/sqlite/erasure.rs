@@ -8,21 +8,18 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::Sqlite;
 use super::apply::{load, save_work};
+use super::{IN_ONE_STATEMENT, Sqlite};
 use crate::batch::CallWork;
 use crate::blocking::blocking;
 use crate::columns::{Id, SqlId, Time};
-use crate::erasure::{AT_A_TIME, Traces, hashes, is_about};
+use crate::erasure::{AT_A_TIME, Hashed, Traces, is_about};
 use crate::rows::{call_id, contact_ref};
 use crate::schema::{
     alerts, call_events, contact_phones, contacts, dead_letters, erased_numbers, erasure_key, recordings,
     seals,
 };
 use crate::{Erased, StoreError};
-
-/// SQLite takes 32,766 values in a statement; this stays far below.
-const IN_ONE_STATEMENT: usize = 1_000;
 
 #[derive(QueryableByName)]
 struct OfCall {
@@ -96,17 +93,14 @@ pub(super) fn find(
     let Some(key) = key.filter(|_| !numbers.is_empty()) else {
         return Ok(ErasedNumbers::default());
     };
-    let mut hashes = hashes(&ErasureKey::from_stored(key), numbers);
-    let all: Vec<&String> = hashes.keys().collect();
+    let hashed = Hashed::new(&ErasureKey::from_stored(key), numbers);
+    let all: Vec<&str> = hashed.hashes().collect();
     let mut found: Vec<(String, Time)> = Vec::new();
     for some in all.chunks(IN_ONE_STATEMENT) {
         let query = erased_numbers::table.filter(erased_numbers::number_hash.eq_any(some.iter().copied()));
         found.extend(query.load::<(String, Time)>(connection)?);
     }
-    let known = found
-        .into_iter()
-        .filter_map(|(hash, at)| Some((hashes.remove(&hash)?, at.0)));
-    Ok(known.collect())
+    Ok(hashed.erased(found))
 }
 
 /// Takes away the record and the seals of a call, for those that take their place.
@@ -160,11 +154,11 @@ fn find_traces(connection: &mut SqliteConnection, number: &PhoneNumber) -> Resul
         ..Traces::default()
     };
 
-    let raised: Vec<(Id, String, String)> = alerts::table
-        .select((alerts::id, alerts::call_sid, alerts::payload))
+    let raised: Vec<Id> = alerts::table
+        .select(alerts::id)
         .filter(alerts::payload.like(format!("%{}%", number.as_str())))
         .load(connection)?;
-    let mut found: BTreeSet<_> = raised.into_iter().map(|(id, ..)| id.0).collect();
+    let mut found: BTreeSet<_> = raised.into_iter().map(|id| id.0).collect();
     let of_number: Vec<&str> = sids.iter().copied().collect();
     for sids in of_number.chunks(IN_ONE_STATEMENT) {
         let of_calls: Vec<Id> = alerts::table

@@ -32,6 +32,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlit
 /// How many may read at a time.
 const READERS: u32 = 4;
 
+/// SQLite takes 32,766 values in a statement; this stays far below.
+const IN_ONE_STATEMENT: usize = 1_000;
+
 /// One SQLite file.
 #[derive(Clone)]
 pub(crate) struct Sqlite {
