@@ -12,6 +12,7 @@ use crate::matching::{self, ContactRef, Link, MatchMethod, MatchRules, People};
 use crate::phone::Party;
 use crate::project::project;
 use crate::record::{Record, RecordedSnapshot};
+use crate::retention::{Retention, seal_what_is_due};
 use crate::seal::{Group, Seal, SealReason, Seals};
 use crate::snapshot::Stage;
 
@@ -72,11 +73,13 @@ impl Written {
 /// What to write. Everything that is empty or `None` is as the database has it already.
 #[derive(Debug, Clone, Default)]
 pub struct CallChanges {
+    /// Whether the snapshots take the place of all that the record held.
+    pub replaces_record: bool,
     /// Members of the record that are new or were seen again.
     pub snapshots: Vec<RecordedSnapshot>,
     /// The row, when it is another one now.
     pub row: Option<Interaction>,
-    /// Decisions of people that show in the row.
+    /// Decisions that show in the row. Each takes the place of one that is there of the same group.
     pub seals: Vec<Seal>,
     /// To be inserted unless their ids are there.
     pub alerts: Vec<OutgoingAlert>,
@@ -88,7 +91,8 @@ pub struct CallChanges {
 /// Works out what `events`, all of this call and in the order of their queue, change.
 ///
 /// The row that results does not depend on how events are cut into batches, or on their order; alerts do, as the
-/// people who read them live in time.
+/// people who read them live in time. What is kept no longer by `retention` is sealed, and taken out of the record, of a
+/// call without events too.
 ///
 /// `people` is `None` when nobody can be looked up now: a call that goes on is told with its number alone (see
 /// [`amend`]), and the links of rows stay as they are.
@@ -97,6 +101,7 @@ pub fn apply(
     events: &[CallEvent],
     people: Option<&People>,
     rules: &MatchRules,
+    retention: &Retention,
     now: DateTime<Utc>,
 ) -> CallChanges {
     let stored = state.row.clone();
@@ -104,8 +109,15 @@ pub fn apply(
         seals: seal_what_people_wrote(&mut state, now),
         ..CallChanges::default()
     };
+    let due = seal_what_is_due(&mut state, events, retention, now);
+    if !due.is_empty() {
+        changes.replaces_record = true;
+        changes.seals.extend(due);
+        state.row = next_row(&state, people, rules);
+    }
     let mut seen = Vec::new();
     for event in events {
+        let event = event.kept(&state.seals);
         let ended_by_webhook = state.record.was_ended_by_webhook();
         let recorded = event.to_recorded();
         if !state.record.add(recorded.clone()) {
@@ -133,10 +145,12 @@ pub fn apply(
     }
     seen.sort_unstable();
     seen.dedup();
-    changes.snapshots = seen
-        .iter()
-        .filter_map(|digest| state.record.get(digest).cloned())
-        .collect();
+    changes.snapshots = if changes.replaces_record {
+        state.record.in_order().into_iter().cloned().collect()
+    } else {
+        let seen = seen.iter().filter_map(|digest| state.record.get(digest));
+        seen.cloned().collect()
+    };
     if !changes.snapshots.is_empty() {
         let reread = state.record.is_order_in_doubt();
         changes.reread = (reread != state.reread).then_some(reread);

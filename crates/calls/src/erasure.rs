@@ -94,13 +94,6 @@ pub fn numbers_in(body: &[u8]) -> BTreeSet<PhoneNumber> {
     telephone_numbers(&String::from_utf8_lossy(body))
 }
 
-impl CallState {
-    /// Whether the call was forgotten.
-    pub fn is_erased(&self) -> bool {
-        self.seals.reason(Group::Facts) == Some(SealReason::Erasure)
-    }
-}
-
 impl CallEvent {
     /// The same event without anything that tells who it was.
     #[must_use]
@@ -117,7 +110,7 @@ impl CallEvent {
 /// Forgets who was on the call, now and of whatever `events` bring. What it gives takes the place of the record and of
 /// the seals that are there; nothing is written if the call was forgotten before and nothing new came.
 pub fn erase(mut state: CallState, events: &[CallEvent], now: DateTime<Utc>) -> Option<CallChanges> {
-    let was_erased = state.is_erased();
+    let was_erased = state.seals.is_erased();
     let stored = state.row.clone();
     let before = state.record;
     let kept = before.in_order().into_iter().map(|recorded| RecordedSnapshot {
@@ -143,6 +136,7 @@ pub fn erase(mut state: CallState, events: &[CallEvent], now: DateTime<Utc>) -> 
         by: BY.to_owned(),
     };
     Some(CallChanges {
+        replaces_record: true,
         snapshots: state.record.in_order().into_iter().cloned().collect(),
         row: row.filter(|row| stored.as_ref() != Some(row)),
         seals: Group::ALL.map(seal).to_vec(),

@@ -25,6 +25,7 @@ mod quarantine;
 mod record;
 mod redaction;
 mod replay;
+mod retention;
 mod seal;
 mod snapshot;
 
@@ -46,5 +47,6 @@ pub use quarantine::QuarantinedDelivery;
 pub use record::{Record, RecordedSnapshot};
 pub use redaction::{InvalidRedaction, Redaction};
 pub use replay::{NotReplayable, Replay};
+pub use retention::Retention;
 pub use seal::{Group, Seal, SealReason, Seals};
 pub use snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};

@@ -33,12 +33,17 @@ pub(crate) fn notes(
         details = format!("{details} Source: {source}.");
     }
     let note = note.map(|note| format!("Note: {note}"));
-    let transcription = transcription.map(|words| format!("Transcription:\n{words}"));
+    let transcription = transcription.map(transcription_paragraph);
     [Some(details), note, transcription]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
         .join("\n\n")
+}
+
+/// The part of the notes that tells what was said.
+pub(crate) fn transcription_paragraph(words: &str) -> String {
+    format!("Transcription:\n{words}")
 }
 
 /// The person outside, with the carrier's name and place of the line.

@@ -27,11 +27,13 @@ pub enum Group {
     Notes,
     /// The columns `lead_id` and `customer_id`.
     Link,
+    /// The objects as CallRail sent them.
+    Original,
 }
 
 impl Group {
     /// All groups.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Facts,
         Self::Attribution,
         Self::Judgement,
@@ -41,6 +43,7 @@ impl Group {
         Self::Spam,
         Self::Notes,
         Self::Link,
+        Self::Original,
     ];
 
     /// The name in the database.
@@ -55,6 +58,7 @@ impl Group {
             Self::Spam => "spam",
             Self::Notes => "notes",
             Self::Link => "link",
+            Self::Original => "original",
         }
     }
 
@@ -131,6 +135,16 @@ impl Seals {
     /// Why the group is sealed, if it is.
     pub fn reason(&self, group: Group) -> Option<SealReason> {
         self.0.get(&group).copied()
+    }
+
+    /// Whether any group is sealed for that reason.
+    pub fn any(&self, reason: SealReason) -> bool {
+        self.0.values().any(|one| *one == reason)
+    }
+
+    /// Whether the person asked to be forgotten.
+    pub fn is_erased(&self) -> bool {
+        self.reason(Group::Facts) == Some(SealReason::Erasure)
     }
 
     /// Whether the group takes values.

@@ -203,6 +203,21 @@ pub const KEYS: &[Key] = &[
         "What is taken out of texts besides card data: bank-accounts, social-security-numbers; comma-separated.",
     ),
     key(
+        "RETAIN_RECORDINGS_DAYS",
+        "",
+        "How many days after a call its recording is kept, here and in the archive; for ever unless set.",
+    ),
+    key(
+        "RETAIN_TRANSCRIPTS_DAYS",
+        "",
+        "The same for what was said: transcription and summary.",
+    ),
+    key(
+        "RETAIN_EVENTS_DAYS",
+        "",
+        "The same for messages: calls as CallRail sent them, alerts, dead letters that were replayed or discarded.",
+    ),
+    key(
         "MATCH_PREFERENCE",
         "customer-first",
         "Whom a number that several people share means: customer-first or most-recent.",

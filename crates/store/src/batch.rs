@@ -1,9 +1,11 @@
 //! What a batch of events does, but for the statements: every database reads and writes around this.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use calls::{
     CallChanges, CallEvent, CallId, CallState, Digest, ErasedNumbers, MatchRules, People, PhoneNumber,
+    Retention, Seals,
 };
 use chrono::{DateTime, Utc};
 
@@ -23,8 +25,6 @@ pub(crate) struct CallWork {
     pub(crate) had_row: bool,
     /// New members of the record, and those that were seen again.
     pub(crate) snapshots: Vec<EventRow>,
-    /// Whether what was known is to go first: the record and the seals.
-    pub(crate) replaces: bool,
     /// The rest.
     pub(crate) changes: CallChanges,
 }
@@ -77,6 +77,7 @@ impl Batch {
         mut states: HashMap<CallId, CallState>,
         people: Option<&People>,
         rules: &MatchRules,
+        retention: &Retention,
         erased: &ErasedNumbers,
         now: DateTime<Utc>,
     ) -> Result<Vec<CallWork>, StoreError> {
@@ -85,25 +86,49 @@ impl Batch {
             let state = states
                 .remove(call_sid)
                 .unwrap_or_else(|| CallState::new(call_sid.clone()));
-            if state.is_erased() || events.iter().any(|event| erased.has_call_of(event)) {
+            if state.seals.is_erased() || events.iter().any(|event| erased.has_call_of(event)) {
                 work.extend(CallWork::erasing(state, events, now)?);
                 continue;
             }
-            let had_row = state.row.is_some();
-            let changes = calls::apply(state, events, people, rules, now);
-            work.push(CallWork {
-                call_sid: call_sid.clone(),
-                had_row,
-                snapshots: event_rows(&changes, events)?,
-                replaces: false,
-                changes,
-            });
+            work.push(CallWork::applying(state, events, people, rules, retention, now)?);
         }
         Ok(work)
     }
 }
 
 impl CallWork {
+    fn applying(
+        state: CallState,
+        events: &[CallEvent],
+        people: Option<&People>,
+        rules: &MatchRules,
+        retention: &Retention,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let call_sid = state.call_sid.clone();
+        let had_row = state.row.is_some();
+        let mut seals = state.seals.clone();
+        let changes = calls::apply(state, events, people, rules, retention, now);
+        for seal in &changes.seals {
+            seals.close(seal.group, seal.reason);
+        }
+        Ok(Self {
+            call_sid,
+            had_row,
+            snapshots: event_rows(&changes, events, &seals)?,
+            changes,
+        })
+    }
+
+    /// Takes away what is kept no longer of a call.
+    pub(crate) fn retaining(
+        state: CallState,
+        retention: &Retention,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        Self::applying(state, &[], None, &MatchRules::default(), retention, now)
+    }
+
     /// Forgets who was on a call, and what these events bring. `None`: there is nothing to write.
     pub(crate) fn erasing(
         state: CallState,
@@ -115,33 +140,38 @@ impl CallWork {
         let Some(changes) = calls::erase(state, events, now) else {
             return Ok(None);
         };
-        let snapshots = changes.snapshots.iter().map(EventRow::forgotten);
+        let snapshots = changes.snapshots.iter().map(EventRow::without_original);
         Ok(Some(Self {
             call_sid,
             had_row,
             snapshots: snapshots.collect::<Result<_, _>>()?,
-            replaces: true,
             changes,
         }))
     }
 }
 
-/// Each member of the record that is new or changed, with the event that brought it.
-fn event_rows(changes: &CallChanges, events: &[CallEvent]) -> Result<Vec<EventRow>, StoreError> {
+/// Each member of the record that is new or changed, with the event that brought it, as it may be kept.
+fn event_rows(
+    changes: &CallChanges,
+    events: &[CallEvent],
+    seals: &Seals,
+) -> Result<Vec<EventRow>, StoreError> {
     if changes.snapshots.is_empty() {
         return Ok(Vec::new());
     }
-    let mut brought: HashMap<Digest, &CallEvent> = HashMap::with_capacity(events.len());
+    let mut brought: HashMap<Digest, Cow<'_, CallEvent>> = HashMap::with_capacity(events.len());
     for event in events {
+        let event = event.as_sealed(seals);
         brought.entry(event.digest()).or_insert(event);
     }
-    let mut rows = Vec::with_capacity(changes.snapshots.len());
-    for recorded in &changes.snapshots {
-        if let Some(event) = brought.get(&recorded.digest) {
-            rows.push(EventRow::new(recorded, event)?);
-        }
-    }
-    Ok(rows)
+    let rows = changes
+        .snapshots
+        .iter()
+        .map(|recorded| match brought.get(&recorded.digest) {
+            Some(event) => EventRow::new(recorded, event),
+            None => EventRow::without_original(recorded),
+        });
+    rows.collect()
 }
 
 /// The numbers of the people outside in these calls.

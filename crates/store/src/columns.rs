@@ -31,9 +31,16 @@ pub(crate) struct Time(pub(crate) DateTime<Utc>);
 #[diesel(sql_type = SqlId)]
 pub(crate) struct Id(pub(crate) Uuid);
 
+impl Time {
+    /// As SQLite has it.
+    pub(crate) fn to_text(self) -> String {
+        self.0.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    }
+}
+
 impl ToSql<SqlTime, Sqlite> for Time {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        out.set_value(self.0.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+        out.set_value(self.to_text());
         Ok(IsNull::No)
     }
 }

@@ -18,6 +18,7 @@ mod postgres;
 mod reconcile;
 mod recording;
 mod requests;
+mod retention;
 mod rows;
 mod schema;
 mod search;
@@ -29,7 +30,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use calls::{
     CallEvent, CallId, Contact, ContactRef, Interaction, MatchRules, OutgoingAlert, PhoneNumber, Record,
-    Region, Seal, Seals,
+    Region, Retention, Seal, Seals,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -46,6 +47,7 @@ pub use import::{
 pub use reconcile::{KnownCall, Pass, PassMade};
 pub use recording::{ArchivedRecording, RecordingOutcome, RecordingTaken};
 pub use requests::{Permit, ReportedUsage, RequestClass, RequestLimits, RequestsMade};
+pub use retention::Retained;
 pub use search::{InteractionFilter, InteractionPosition, MatchState, NumberFilter, StoredInteraction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};
 pub use webhook_health::{IntegrationSeen, Quiet, WebhookHealth, WebhooksCounted};
@@ -54,6 +56,7 @@ pub use webhook_health::{IntegrationSeen, Quiet, WebhookHealth, WebhooksCounted}
 #[derive(Clone)]
 pub struct Store {
     backend: Backend,
+    retention: Retention,
 }
 
 #[derive(Clone)]
@@ -104,7 +107,17 @@ impl Store {
             DatabaseUrl::Postgres(url) => Backend::Postgres(postgres::Postgres::open(url.clone()).await?),
             DatabaseUrl::Sqlite(path) => Backend::Sqlite(sqlite::Sqlite::open(path.clone()).await?),
         };
-        Ok(Self { backend })
+        Ok(Self {
+            backend,
+            retention: Retention::default(),
+        })
+    }
+
+    /// The same database, in which parts of calls are kept only so long: what is older when it comes is not stored, and
+    /// [`Store::retain`] takes away the rest.
+    #[must_use]
+    pub fn keeping(self, retention: Retention) -> Self {
+        Self { retention, ..self }
     }
 
     /// Brings the schema up to date, creating it if there is none; on SQLite the file, too. Returns the names of the
@@ -142,7 +155,7 @@ impl Store {
         rules: &MatchRules,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
-        on!(self, database => database.apply(events, rules.clone(), now))
+        on!(self, database => database.apply(events, rules.clone(), self.retention, now))
     }
 
     /// Everything known of one call; `None` if it was never heard of.
@@ -359,8 +372,38 @@ impl Store {
         on!(self, database => database.erase(number.clone(), now))
     }
 
-    /// The recordings in the archive of calls that were erased, with the names they have there. Whoever has deleted one
-    /// says so by [`Store::forget_recording`].
+    /// Takes away what is kept no longer, of all calls, a few at a time: what calls wait for is short. Recordings in the
+    /// archive are to be deleted afterwards: [`Store::recordings_to_delete`].
+    pub async fn retain(&self, now: DateTime<Utc>) -> Result<Retained, StoreError> {
+        let mut retained = Retained::default();
+        if self.retention == Retention::default() {
+            return Ok(retained);
+        }
+        let mut after = None;
+        loop {
+            let retention = self.retention;
+            let calls = on!(self, database => database.retain_calls(retention, after.take(), now))?;
+            retained.calls += calls.len();
+            after = calls.into_iter().next_back();
+            if after.is_none() {
+                break;
+            }
+        }
+        if let Some(time) = self.retention.events {
+            loop {
+                let (alerts, dead_letters) = on!(self, database => database.delete_messages(now - time))?;
+                retained.alerts += alerts;
+                retained.dead_letters += dead_letters;
+                if alerts + dead_letters == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(retained)
+    }
+
+    /// The recordings in the archive of calls that were erased, or whose recordings are kept no longer, with the names
+    /// they have there. Whoever has deleted one says so by [`Store::forget_recording`].
     pub async fn recordings_to_delete(&self) -> Result<Vec<(CallId, String)>, StoreError> {
         on!(self, database => database.recordings_to_delete())
     }

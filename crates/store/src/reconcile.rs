@@ -1,6 +1,6 @@
 //! What the reconciler has in the database: its passes, and what it compares CallRail's calls with.
 
-use calls::{CompanyId, Digest};
+use calls::{CallEvent, CompanyId, Digest, Seals};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{Import, ImportSource, ImportState, NewImport};
@@ -66,13 +66,15 @@ pub struct KnownCall {
     pub vanished: bool,
     /// Whether CallRail must be asked which of two states is the newer.
     pub reread: bool,
+    /// What was erased of the call, or is kept no longer.
+    pub seals: Seals,
 }
 
 impl KnownCall {
     /// Whether to store this state anew, seen now. It need not be new: a state that comes back after another is news,
     /// and so is any state of a call that is in doubt.
-    pub fn is_news(&self, state: &Digest) -> bool {
-        self.reread || self.last_seen.as_ref() != Some(state)
+    pub fn is_news(&self, state: &CallEvent) -> bool {
+        self.reread || self.last_seen != Some(state.as_sealed(&self.seals).digest())
     }
 }
 

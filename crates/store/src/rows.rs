@@ -151,12 +151,12 @@ impl EventRow {
         Ok(Self {
             event_id: Id(event.event_id),
             raw: json_text(&event.raw)?,
-            ..Self::forgotten(recorded)?
+            ..Self::without_original(recorded)?
         })
     }
 
     /// A member of which nothing else is kept: not as it came, nor in which message.
-    pub(crate) fn forgotten(recorded: &RecordedSnapshot) -> Result<Self, StoreError> {
+    pub(crate) fn without_original(recorded: &RecordedSnapshot) -> Result<Self, StoreError> {
         Ok(Self {
             call_sid: recorded.snapshot.call_sid.to_string(),
             digest: recorded.digest.to_string(),

@@ -3,7 +3,8 @@
 //! Three queues bring calls, each with a worker of its own, so that a ring never waits for bulk work: see
 //! [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`]
 //! mirrors the CRM's people from a view over its own tables; [`outbox`] publishes the alerts that a
-//! crash left behind; [`amendments`] tells the names that rings could not wait for.
+//! crash left behind; [`amendments`] tells the names that rings could not wait for; [`retention`] takes away what is
+//! kept no longer.
 
 mod amendments;
 mod crm_contacts;
@@ -11,10 +12,11 @@ mod dead_letters;
 mod events;
 mod metrics;
 mod outbox;
+mod retention;
 
 use std::sync::Arc;
 
-use calls::MatchRules;
+use calls::{MatchRules, Retention};
 use queue::{Pauses, Queue, QueueName, Worker};
 use runtime::{CancellationToken, Condition, Health};
 use store::Store;
@@ -38,6 +40,8 @@ pub struct Settings {
     pub rules: MatchRules,
     /// How the CRM's people are mirrored from the view `crm_contacts`, if there is one.
     pub crm_contacts: CrmContacts,
+    /// How long parts of calls are kept.
+    pub retention: Retention,
     /// How long to wait when the database is away.
     pub pauses: Pauses,
 }
@@ -65,9 +69,9 @@ impl CallWriter {
             }
         });
         Self {
+            store: store.keeping(settings.retention),
             settings,
             queue,
-            store,
             metrics,
         }
     }
@@ -107,6 +111,7 @@ impl CallWriter {
             rules,
             shutdown.clone(),
         ));
+        tasks.spawn(retention::keep(store.clone(), shutdown.clone()));
         tasks.spawn(outbox::sweep(store, queue, shutdown));
         while let Some(ended) = tasks.join_next().await {
             ended?;

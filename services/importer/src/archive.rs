@@ -41,6 +41,9 @@ const AT_A_TIME: u32 = 500;
 /// How often those that wait are counted: there may be very many.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
+/// How often recordings are deleted that are kept no longer.
+const DELETE_EVERY: Duration = Duration::from_secs(10 * 60);
+
 /// Of two rows written at the same time the earlier may become visible later.
 const OVERLAP: TimeDelta = TimeDelta::minutes(1);
 
@@ -74,6 +77,7 @@ impl Importer {
         tokio::join!(
             self.list_recordings(shutdown),
             self.count_waiting(shutdown),
+            self.delete_recordings(&recordings.archive, shutdown),
             self.fetch_recordings(recordings, shutdown),
             self.fetch_recordings(recordings, shutdown),
         );
@@ -132,6 +136,42 @@ impl Importer {
                 ),
             }
         }
+    }
+
+    /// Deletes recordings that are kept no longer, or were erased while the archive was away.
+    async fn delete_recordings(&self, archive: &Archive, shutdown: &CancellationToken) {
+        let mut turns = tokio::time::interval(DELETE_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = turns.tick() => {}
+            }
+            match self.delete_due(archive, shutdown).await {
+                Ok(0) => {}
+                Ok(deleted) => tracing::info!(deleted, "recordings that are kept no longer were deleted"),
+                Err(_) => tracing::warn!("recordings that are kept no longer wait to be deleted"),
+            }
+        }
+    }
+
+    /// Deletes them one by one; how many there were.
+    async fn delete_due(&self, archive: &Archive, shutdown: &CancellationToken) -> Result<usize, Trouble> {
+        let due = self.store.recordings_to_delete().await;
+        let mut deleted = 0;
+        for (call_sid, key) in due.map_err(|error| cannot_note(&error))? {
+            if shutdown.is_cancelled() {
+                break;
+            }
+            archive
+                .delete(&key)
+                .await
+                .map_err(|error| archive_is_away(&error))?;
+            let forgotten = self.store.forget_recording(&call_sid).await;
+            forgotten.map_err(|error| cannot_note(&error))?;
+            deleted += 1;
+        }
+        Ok(deleted)
     }
 
     async fn fetch_recordings(&self, recordings: &Recordings, shutdown: &CancellationToken) {

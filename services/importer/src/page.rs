@@ -52,7 +52,7 @@ impl Page {
     pub(crate) fn keep_news(&mut self, known: &HashMap<CallId, KnownCall>) {
         self.events.retain(|event| {
             let known = known.get(&event.call.call_sid);
-            known.is_none_or(|known| known.is_news(&event.digest()))
+            known.is_none_or(|known| known.is_news(event))
         });
         let news: HashSet<&CallId> = self.events.iter().map(|event| &event.call.call_sid).collect();
         for call in &mut self.calls {
@@ -117,6 +117,7 @@ fn is_in_range(event: &CallEvent, run: &Import) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use calls::Seals;
     use serde_json::json;
     use store::{ImportSource, ImportState};
 
@@ -219,6 +220,7 @@ mod tests {
             has_row: true,
             vanished: false,
             reread,
+            seals: Seals::default(),
         };
         // Unchanged, changed, in doubt, unknown.
         let known = HashMap::from([

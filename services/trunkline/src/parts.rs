@@ -12,8 +12,8 @@ use callrail::AccountId;
 use callrail::client::{
     ApiUrl, Budget, Client, ClientOptions, Credential, InvalidCredential, RecordingFiles, Retries, Unlimited,
 };
-use calls::{MatchPreference, MatchRules, PhoneNumber, Reading, Region};
-use chrono::Utc;
+use calls::{MatchPreference, MatchRules, PhoneNumber, Reading, Region, Retention};
+use chrono::{TimeDelta, Utc};
 use importer::{Importer, Reconcile, Recordings};
 use listenfd::ListenFd;
 use notifier::{Notifier, Payload};
@@ -62,6 +62,25 @@ pub(crate) fn is_missing(url: &DatabaseUrl) -> bool {
 
 pub(crate) async fn store(settings: &Settings) -> anyhow::Result<Store> {
     Ok(Store::connect(&database_url(settings)?).await?)
+}
+
+/// How long parts of calls are kept.
+pub(crate) fn retention(settings: &Settings) -> Result<Retention, SettingsError> {
+    let days = |name| {
+        let days: Option<u16> = settings.get(name)?;
+        match days {
+            Some(0) => Err(SettingsError::Invalid {
+                name,
+                reason: "a day is the least; leave it out to keep all".to_owned(),
+            }),
+            days => Ok(days.map(|days| TimeDelta::days(days.into()))),
+        }
+    };
+    Ok(Retention {
+        recordings: days("RETAIN_RECORDINGS_DAYS")?,
+        transcripts: days("RETAIN_TRANSCRIPTS_DAYS")?,
+        events: days("RETAIN_EVENTS_DAYS")?,
+    })
 }
 
 /// The queue for a command, which can do nothing without it.

@@ -314,6 +314,7 @@ pub(crate) fn writer_settings(settings: &Settings) -> Result<call_writer::Settin
             every,
             region: parts::region(settings)?,
         },
+        retention: parts::retention(settings)?,
         pauses: Pauses::default(),
     })
 }

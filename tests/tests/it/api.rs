@@ -28,7 +28,7 @@ pub(crate) struct Api {
     pub(crate) account: Arc<SimulatedAccount>,
     pub(crate) callrail: SimulatedApi,
     pub(crate) token: String,
-    _running: Process,
+    pub(crate) running: Process,
 }
 
 impl Api {
@@ -81,7 +81,7 @@ impl Api {
             account,
             callrail,
             token,
-            _running: running,
+            running,
         }
     }
 

@@ -282,6 +282,59 @@ async fn an_erased_number_stands_nowhere_in_the_database_and_does_not_come_back(
     );
 }
 
+#[tokio::test]
+async fn what_was_said_is_kept_only_so_long_and_does_not_come_back() {
+    const SAID: &str = "the furnace stopped working";
+    let trunkline = Installation::new();
+    let mut object = call("CALprivate");
+    object["transcription"] = json!(SAID);
+    let body = object.to_string();
+    let running = trunkline.start("run").await;
+    assert_eq!(trunkline.post("call-modified", body.clone()).await.status, 200);
+    trunkline.settle().await;
+    let kept = trunkline.row("CALprivate").await.unwrap();
+    assert!(kept.call_recording_url.is_some() && kept.notes.contains(SAID));
+    assert!(running.terminate().await.success());
+
+    let trunkline = trunkline
+        .with("RETAIN_RECORDINGS_DAYS", "1")
+        .with("RETAIN_TRANSCRIPTS_DAYS", "1")
+        .with("RETAIN_EVENTS_DAYS", "1");
+    let running = trunkline.start("run").await;
+    let taken_away = eventually(|| async {
+        let row = trunkline.row("CALprivate").await?;
+        row.transcription.is_none().then_some(row)
+    });
+    let left = taken_away.await.expect("the transcription is still there");
+    assert_eq!(
+        (left.call_recording_url, left.customer_name),
+        (None, kept.customer_name)
+    );
+    // As a webhook again, and of another call of that day.
+    assert_eq!(trunkline.post("call-modified", body.clone()).await.status, 200);
+    let another = body.replace("CALprivate", "CALanother");
+    assert_eq!(trunkline.post("call-modified", another).await.status, 200);
+    trunkline.settle().await;
+    assert_eq!(trunkline.row("CALanother").await.unwrap().transcription, None);
+    assert!(running.terminate().await.success());
+    let explained = trunkline.run(&["explain", "CALprivate"]).await;
+    assert!(
+        explained
+            .out
+            .contains("Sealed: transcript (retention, by retention"),
+        "{explained:?}"
+    );
+    let database = fs::read(trunkline.data_dir().join("trunkline.db")).unwrap();
+    assert_eq!(find(&database, SAID), None);
+
+    let wrong = trunkline.with("RETAIN_EVENTS_DAYS", "0").run(&["run"]).await;
+    assert_eq!(wrong.code, 1);
+    assert!(
+        wrong.err.contains("RETAIN_EVENTS_DAYS: a day is the least"),
+        "{wrong:?}"
+    );
+}
+
 fn assert_no_card_in(folder: &Path) {
     for (path, mut content) in files(folder) {
         for words in SPOKEN.into_iter().chain(CARDS) {

@@ -1,9 +1,13 @@
 //! Recordings: from CallRail, and from the archive when CallRail does not have them any more.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use callrail::CallId;
 use callrail_simulator::{ApiOptions, CallChange, CallState, Fault};
+use calls::Retention;
+use chrono::{TimeDelta, Utc};
 use reqwest::StatusCode;
 use serde_json::json;
 use trunkline_tests::eventually;
@@ -95,6 +99,38 @@ async fn what_is_archived_is_heard_in_parts_though_callrail_hangs_or_has_forgott
         );
     }
     assert!(!api.trunkline.logs().contains("access_key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_is_kept_no_longer_is_deleted_and_not_heard_from_callrail() {
+    let (api, recorded) = archived().await;
+    let call = recorded.first().unwrap();
+    let (status, ..) = play(&api, call.as_str(), None).await;
+    assert_eq!(status, StatusCode::OK);
+    let archive = api.trunkline.folder().join("archive");
+    assert!(files_in(&archive) > 0);
+
+    // The calls began a few hours ago, and the settings count days: here by other hands.
+    let store = api.trunkline.store().await.keeping(Retention {
+        recordings: Some(TimeDelta::minutes(1)),
+        ..Retention::default()
+    });
+    let retained = store.retain(Utc::now()).await.unwrap();
+    assert!(retained.calls >= recorded.len(), "{retained:?}");
+    let (status, ..) = play(&api, call.as_str(), None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+
+    assert!(api.running.terminate().await.success());
+    let running = api.trunkline.start("run").await;
+    let emptied = eventually(|| async { (files_in(&archive) == 0).then_some(()) });
+    emptied.await.expect("the archive still holds recordings");
+    assert!(running.terminate().await.success());
+}
+
+fn files_in(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let count = |entry: PathBuf| if entry.is_dir() { files_in(&entry) } else { 1 };
+    entries.map(count).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use calls::{
     AlertKind, CallEvent, ContactKind, EventKind, MatchRules, Outcome, OutgoingAlert, People, PhoneNumber,
-    Region, amend, apply,
+    Region, Retention, amend, apply,
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -314,6 +314,7 @@ fn an_outbound_call_is_completed_whatever_its_outcome() {
             &[event],
             Some(&People::default()),
             &MatchRules::default(),
+            &Retention::default(),
             at(0),
         )
         .alerts;
@@ -364,6 +365,7 @@ fn a_blocked_number_is_no_new_lead() {
         &[answered().post_call(0)],
         Some(&People::default()),
         &rules,
+        &Retention::default(),
         at(0),
     )
     .alerts;
@@ -374,7 +376,14 @@ fn a_blocked_number_is_no_new_lead() {
 fn told_alone(events: &[CallEvent]) -> (Database, Vec<OutgoingAlert>) {
     let mut database = Database::new();
     let now = events.last().unwrap().observed_at;
-    let changes = apply(database.state.clone(), events, None, &MatchRules::default(), now);
+    let changes = apply(
+        database.state.clone(),
+        events,
+        None,
+        &MatchRules::default(),
+        &Retention::default(),
+        now,
+    );
     database.write(&changes);
     (database, changes.alerts)
 }
@@ -451,6 +460,7 @@ fn a_late_ring_leaves_a_link_alone_when_nobody_can_be_looked_up() {
             &[ringing(10)],
             None,
             &MatchRules::default(),
+            &Retention::default(),
             at(10),
         );
         assert_eq!(kinds(&late.alerts), [(AlertKind::IncomingCall, false)]);

@@ -309,7 +309,12 @@ proptest! {
         };
         let row = sealed(&batches);
         prop_assert_eq!(&row, &sealed(std::slice::from_ref(&history)));
-        prop_assert_eq!(unlinked(row.clone()), unlinked(project(&record(&history), &seals)));
+        let mut recorded = history;
+        if reason == SealReason::Retention {
+            // The record does not hold the rest. Of two that were seen at the same time it may decide which counts.
+            recorded = recorded.iter().map(|event| event.as_sealed(&seals).into_owned()).collect();
+        }
+        prop_assert_eq!(unlinked(row.clone()), unlinked(project(&record(&recorded), &seals)));
         let Some(row) = row else { return Ok(()) };
         for group in groups {
             prop_assert!(holds_nothing(&row, group), "{:?}: {:?}", group, row);
@@ -504,6 +509,8 @@ fn holds_nothing(row: &Interaction, group: Group) -> bool {
         Group::Spam => !row.spam,
         Group::Notes => row.notes.is_empty(),
         Group::Link => !row.link.is_set(),
+        // Nothing of it stands in the row.
+        Group::Original => true,
     }
 }
 

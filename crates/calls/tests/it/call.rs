@@ -4,8 +4,8 @@ use std::fs;
 
 use calls::{
     CallChanges, CallEvent, CallId, CallState, Contact, ContactKind, ContactRef, EventKind, Interaction,
-    MatchRules, Origin, People, PhoneNumber, Receipt, Record, Region, Seal, Seals, Unreadable, Written,
-    apply, from_callrail,
+    MatchRules, Origin, People, PhoneNumber, Receipt, Record, Region, Retention, Seal, Seals, Unreadable,
+    Written, apply, from_callrail,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -182,6 +182,7 @@ pub(crate) fn known_as(kind: ContactKind, id: &str) -> People {
 pub(crate) struct Database {
     pub(crate) state: CallState,
     pub(crate) seals: Vec<Seal>,
+    pub(crate) retention: Retention,
 }
 
 impl Database {
@@ -189,6 +190,7 @@ impl Database {
         Self {
             state: CallState::new(call_id()),
             seals: Vec::new(),
+            retention: Retention::default(),
         }
     }
 
@@ -217,6 +219,7 @@ impl Database {
             events,
             Some(people),
             &MatchRules::default(),
+            &self.retention,
             now,
         );
         self.write(&changes);
@@ -224,6 +227,9 @@ impl Database {
     }
 
     pub(crate) fn write(&mut self, changes: &CallChanges) {
+        if changes.replaces_record {
+            self.state.record = Record::default();
+        }
         for snapshot in &changes.snapshots {
             self.state.record.add(snapshot.clone());
         }

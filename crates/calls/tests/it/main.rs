@@ -11,3 +11,4 @@ mod call;
 mod from_callrail;
 mod pairs;
 mod projection;
+mod retention;

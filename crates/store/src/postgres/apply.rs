@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use calls::{CallEvent, CallId, CallState, MatchRules, Written};
+use calls::{CallEvent, CallId, CallState, MatchRules, Retention, Written};
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -25,6 +25,7 @@ impl Postgres {
         &self,
         events: Vec<CallEvent>,
         rules: MatchRules,
+        retention: Retention,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
         let batch = Batch::new(events);
@@ -37,7 +38,7 @@ impl Postgres {
             &self.batches
         };
         Self::write(pool, move |connection| {
-            apply(connection, &batch, &rules, now.trunc_subsecs(6))
+            apply(connection, &batch, &rules, &retention, now.trunc_subsecs(6))
         })
         .await
     }
@@ -47,6 +48,7 @@ fn apply(
     connection: &mut PgConnection,
     batch: &Batch,
     rules: &MatchRules,
+    retention: &Retention,
     now: DateTime<Utc>,
 ) -> Result<Applied, StoreError> {
     insert_calls(connection, batch, now)?;
@@ -58,7 +60,7 @@ fn apply(
         Some(contacts::find(connection, &numbers)?)
     };
     let erased = erasure::find(connection, numbers)?;
-    let mut work = batch.work_out(states, people.as_ref(), rules, &erased, now)?;
+    let mut work = batch.work_out(states, people.as_ref(), rules, retention, &erased, now)?;
     save(connection, &work, now)?;
     if people.is_none() {
         lookup::note_unanswered(connection, &work)?;
@@ -164,11 +166,16 @@ pub(super) fn save(
     work: &[CallWork],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let replaced = work
+    let replaced: Vec<&str> = work
         .iter()
-        .filter(|call| call.replaces)
-        .map(|call| &call.call_sid);
-    erasure::make_room(connection, replaced)?;
+        .filter(|call| call.changes.replaces_record)
+        .map(|call| call.call_sid.as_str())
+        .collect();
+    if !replaced.is_empty() {
+        Statement::new("delete from trunkline.call_events where call_sid = any({})")
+            .texts(replaced.into_iter())
+            .execute(connection)?;
+    }
     let snapshots: Vec<&EventRow> = work.iter().flat_map(|call| &call.snapshots).collect();
     save_snapshots(connection, &snapshots)?;
     let seals: Vec<SealRow> = work
@@ -229,7 +236,8 @@ fn save_seals(connection: &mut PgConnection, rows: &[SealRow]) -> Result<(), Sto
     Statement::new(
         "insert into trunkline.seals (call_sid, sealed_group, reason, sealed_at, sealed_by)
          select * from unnest({}, {}, {}, {}, {})
-         on conflict do nothing",
+         on conflict (call_sid, sealed_group) do update set
+             reason = excluded.reason, sealed_at = excluded.sealed_at, sealed_by = excluded.sealed_by",
     )
     .texts(rows.iter().map(|row| row.call_sid.as_str()))
     .texts(rows.iter().map(|row| row.sealed_group.as_str()))

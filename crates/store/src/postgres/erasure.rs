@@ -120,7 +120,7 @@ impl Postgres {
                 "select recordings.call_sid, recordings.object_key
                  from trunkline.recordings
                  join trunkline.seals on seals.call_sid = recordings.call_sid
-                     and seals.sealed_group = 'recording' and seals.reason = 'erasure'
+                     and seals.sealed_group = 'recording' and seals.reason in ('erasure', 'retention')
                  where recordings.object_key is not null",
             )
             .load(connection)?;
@@ -154,26 +154,6 @@ pub(super) fn find(
     .texts(hashed.hashes())
     .load(connection)?;
     Ok(hashed.erased(found.into_iter().map(|one| (one.number_hash, one.erased_at))))
-}
-
-/// Takes away the records and the seals of calls, for those that take their place.
-pub(super) fn make_room<'a>(
-    connection: &mut PgConnection,
-    call_sids: impl Iterator<Item = &'a CallId>,
-) -> Result<(), StoreError> {
-    let sids: Vec<&str> = call_sids.map(CallId::as_str).collect();
-    if sids.is_empty() {
-        return Ok(());
-    }
-    for sql in [
-        "delete from trunkline.call_events where call_sid = any({})",
-        "delete from trunkline.seals where call_sid = any({})",
-    ] {
-        Statement::new(sql)
-            .texts(sids.iter().copied())
-            .execute(connection)?;
-    }
-    Ok(())
 }
 
 /// Keeps the hash of the number.

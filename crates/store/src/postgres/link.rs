@@ -124,7 +124,6 @@ fn link(
             call_sid,
             had_row: state.row.is_some(),
             snapshots: Vec::new(),
-            replaces: false,
             changes: calls::link_again(state, &people, rules, now),
         })
         // A row that the CRM has deleted meanwhile comes back with the next event, not now.

@@ -17,6 +17,7 @@ mod read;
 mod reconcile;
 mod recordings;
 mod requests;
+mod retention;
 mod search;
 mod statement;
 mod webhook_health;

@@ -121,7 +121,6 @@ impl Postgres {
                 call_sid: call_sid.clone(),
                 had_row: stored.is_some(),
                 snapshots: Vec::new(),
-                replaces: false,
                 changes: calls::link_by_hand(state, contact.as_ref(), &by, now),
             };
             save(connection, std::slice::from_ref(&work), now)?;

@@ -126,7 +126,10 @@ impl Postgres {
                          where event.call_sid = call.call_sid
                            and event.kind not in ('pre-call', 'routing-complete')
                          order by event.last_observed_at desc, event.digest desc
-                         limit 1) as last_seen
+                         limit 1) as last_seen,
+                        (select coalesce(json_agg(json_build_array(seal.sealed_group, seal.reason)), '[]')::text
+                         from trunkline.seals seal
+                         where seal.call_sid = call.call_sid) as sealed
                  from trunkline.calls call
                  left join trunkline.interactions interaction on interaction.call_sid = call.call_sid
                  where call.call_sid = any({})",

@@ -1,9 +1,9 @@
 //! What the reconciler compares with.
 
-use calls::{CallId, Digest};
+use calls::{CallId, Digest, Group, SealReason};
 use diesel::prelude::*;
 
-use super::call_id;
+use super::{call_id, json};
 use crate::{KnownCall, StoreError};
 
 /// What is known of one call.
@@ -19,6 +19,9 @@ pub(crate) struct KnownRow {
     vanished: bool,
     #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
     last_seen: Option<String>,
+    /// JSON: pairs of group and reason.
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    sealed: String,
 }
 
 impl KnownRow {
@@ -28,6 +31,9 @@ impl KnownRow {
             has_row: self.has_row,
             vanished: self.vanished,
             reread: self.reread,
+            seals: json::<Vec<(Group, SealReason)>>(&self.sealed, "seals")?
+                .into_iter()
+                .collect(),
         };
         Ok((call_id(&self.call_sid)?, known))
     }

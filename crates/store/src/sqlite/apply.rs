@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use calls::{CallChanges, CallEvent, CallId, CallState, Interaction, MatchRules, Written};
+use calls::{CallChanges, CallEvent, CallId, CallState, Interaction, MatchRules, Retention, Written};
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
@@ -18,10 +18,11 @@ impl Sqlite {
         &self,
         events: Vec<CallEvent>,
         rules: MatchRules,
+        retention: Retention,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
         let batch = Batch::new(events);
-        self.write(move |connection| apply(connection, &batch, &rules, now.trunc_subsecs(6)))
+        self.write(move |connection| apply(connection, &batch, &rules, &retention, now.trunc_subsecs(6)))
             .await
     }
 }
@@ -30,6 +31,7 @@ fn apply(
     connection: &mut SqliteConnection,
     batch: &Batch,
     rules: &MatchRules,
+    retention: &Retention,
     now: DateTime<Utc>,
 ) -> Result<Applied, StoreError> {
     let new: Vec<CallRow> = batch
@@ -45,7 +47,7 @@ fn apply(
     let erased = erasure::find(connection, numbers)?;
 
     let mut applied = Applied::default();
-    for call in batch.work_out(states, Some(&people), rules, &erased, now)? {
+    for call in batch.work_out(states, Some(&people), rules, retention, &erased, now)? {
         save_work(connection, &call, now)?;
         applied.rows_written += usize::from(call.changes.row.is_some());
         applied
@@ -62,8 +64,9 @@ pub(super) fn save_work(
     call: &CallWork,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if call.replaces {
-        erasure::make_room(connection, &call.call_sid)?;
+    if call.changes.replaces_record {
+        diesel::delete(call_events::table.filter(call_events::call_sid.eq(call.call_sid.as_str())))
+            .execute(connection)?;
     }
     save_snapshots(connection, &call.snapshots)?;
     save_call(connection, &call.call_sid, &call.changes, call.had_row, now)
@@ -126,7 +129,7 @@ pub(super) fn save_call(
         .map(|seal| SealRow::new(call_sid, seal))
         .collect();
     if !new_seals.is_empty() {
-        diesel::insert_or_ignore_into(seals::table)
+        diesel::replace_into(seals::table)
             .values(&new_seals)
             .execute(connection)?;
     }

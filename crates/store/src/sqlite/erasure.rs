@@ -16,8 +16,7 @@ use crate::columns::{Id, SqlId, Time};
 use crate::erasure::{AT_A_TIME, Hashed, Traces, is_about};
 use crate::rows::{call_id, contact_ref};
 use crate::schema::{
-    alerts, call_events, contact_phones, contacts, dead_letters, erased_numbers, erasure_key, recordings,
-    seals,
+    alerts, contact_phones, contacts, dead_letters, erased_numbers, erasure_key, recordings, seals,
 };
 use crate::{Erased, StoreError};
 
@@ -63,7 +62,7 @@ impl Sqlite {
         self.read(|connection| {
             let sealed = seals::table
                 .filter(seals::sealed_group.eq("recording"))
-                .filter(seals::reason.eq("erasure"))
+                .filter(seals::reason.eq_any(["erasure", "retention"]))
                 .select(seals::call_sid);
             let found: Vec<(String, Option<String>)> = recordings::table
                 .filter(recordings::object_key.is_not_null())
@@ -101,14 +100,6 @@ pub(super) fn find(
         found.extend(query.load::<(String, Time)>(connection)?);
     }
     Ok(hashed.erased(found))
-}
-
-/// Takes away the record and the seals of a call, for those that take their place.
-pub(super) fn make_room(connection: &mut SqliteConnection, call_sid: &CallId) -> Result<(), StoreError> {
-    let sid = call_sid.as_str();
-    diesel::delete(call_events::table.filter(call_events::call_sid.eq(sid))).execute(connection)?;
-    diesel::delete(seals::table.filter(seals::call_sid.eq(sid))).execute(connection)?;
-    Ok(())
 }
 
 /// Keeps the hash of the number.

@@ -12,6 +12,7 @@ mod read;
 mod reconcile;
 mod recordings;
 mod requests;
+mod retention;
 mod search;
 mod webhook_health;
 

@@ -111,7 +111,9 @@ impl Sqlite {
                          where event.call_sid = call.call_sid
                            and event.kind not in ('pre-call', 'routing-complete')
                          order by event.last_observed_at desc, event.digest desc
-                         limit 1) as last_seen
+                         limit 1) as last_seen,
+                        (select json_group_array(json_array(seal.sealed_group, seal.reason)) from seals seal
+                         where seal.call_sid = call.call_sid) as sealed
                  from calls call
                  left join interactions interaction on interaction.call_sid = call.call_sid
                  where call.call_sid in (select value from json_each(?))",

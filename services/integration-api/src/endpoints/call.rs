@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use calls::{CallId, EventKind, Interaction, Origin, Receipt, Record, Seals, from_callrail, project};
+use calls::{CallId, EventKind, Interaction, Origin, Receipt, Record, from_callrail, project};
 use chrono::Utc;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -42,6 +42,10 @@ pub(crate) async fn show(
 ) -> Answer {
     let known = api.store.call(&call_id).await?;
     let history = known.as_ref().map(Into::into);
+    let seals = known
+        .as_ref()
+        .map(|known| known.seals.clone())
+        .unwrap_or_default();
     if let Some(known) = known.filter(|_| !freshness.fresh) {
         let call = match &known.row {
             Some(row) => stored(&api, row).await?,
@@ -82,8 +86,8 @@ pub(crate) async fn show(
         )
     })?;
     let mut record = Record::default();
-    record.add(event.to_recorded());
-    let call = project(&record, &Seals::default());
+    record.add(event.as_sealed(&seals).to_recorded());
+    let call = project(&record, &seals);
     Ok(HttpResponse::Ok().json(OneCall {
         status: SUCCESS,
         source: "callrail",

@@ -10,7 +10,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use callrail::client::{RecordingError, RecordingFile};
-use calls::CallId;
+use calls::{CallId, Group};
 use chrono::{DateTime, Utc};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,12 @@ pub(crate) async fn play(
             StatusCode::UNAUTHORIZED,
             "ticket_invalid",
             "The ticket is for another call, or not valid any more: ask for a new one",
+        ));
+    }
+    let known = api.store.call(&call_id).await?;
+    if known.is_some_and(|known| !known.seals.is_open(Group::Recording)) {
+        return Err(Refusal::not_found(
+            "The recording of this call is not kept any more",
         ));
     }
     if let Some(kept) = from_archive(&api, &call_id, &request).await {

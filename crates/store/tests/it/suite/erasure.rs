@@ -1,8 +1,9 @@
 //! Forgetting a telephone number, whatever comes back of it.
 
 use calls::{CallId, Group, MatchRules, PhoneNumber, Region, SealReason};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use store::{ArchivedRecording, DeadLetter, Erased, RecordingOutcome};
+use store::{ArchivedRecording, DeadLetter, Erased, RecordingOutcome, Store};
 use uuid::Uuid;
 
 use super::Database;
@@ -57,7 +58,7 @@ async fn assert_forgotten<D: Database>(database: &D) {
     }
 }
 
-fn letter(n: u128, call: Option<CallId>, body: &[u8]) -> DeadLetter {
+pub(crate) fn letter(n: u128, call: Option<CallId>, body: &[u8]) -> DeadLetter {
     DeadLetter {
         id: Uuid::from_u128(n),
         queue: "calls.live".to_owned(),
@@ -206,6 +207,28 @@ pub(crate) async fn what_people_wrote_and_decided_is_erased_too<D: Database>() {
     assert_eq!((left.notes.as_str(), left.link.lead_id), ("", None));
 }
 
+/// Puts the recordings of all calls into the archive.
+pub(crate) async fn archive_all(store: &Store, now: DateTime<Utc>) {
+    store.want_recordings(at(0), 10, now).await.unwrap();
+    let holder = Uuid::from_u128(1);
+    while let Some(taken) = store
+        .take_recording(holder, now, TimeDelta::minutes(1))
+        .await
+        .unwrap()
+    {
+        let archived = ArchivedRecording {
+            key: format!("{}.mp3", taken.call_sid),
+            content_type: "audio/mpeg".to_owned(),
+            length: 1,
+            sha256: "0".repeat(64),
+            stored_at: now,
+        };
+        let outcome = RecordingOutcome::Archived(archived);
+        let settled = store.settle_recording(taken, holder, outcome, now).await;
+        assert!(settled.unwrap());
+    }
+}
+
 pub(crate) async fn recordings_of_an_erased_number_are_to_be_deleted<D: Database>() {
     let database = D::fresh().await;
     let store = database.store();
@@ -219,25 +242,7 @@ pub(crate) async fn recordings_of_an_erased_number_are_to_be_deleted<D: Database
         at(201),
     )
     .await;
-    store.want_recordings(at(0), 10, at(300)).await.unwrap();
-    let holder = Uuid::from_u128(1);
-    let minute = chrono::TimeDelta::minutes(1);
-    while let Some(taken) = store.take_recording(holder, at(300), minute).await.unwrap() {
-        let archived = ArchivedRecording {
-            key: format!("{}.mp3", taken.call_sid),
-            content_type: "audio/mpeg".to_owned(),
-            length: 1,
-            sha256: "0".repeat(64),
-            stored_at: at(301),
-        };
-        let outcome = RecordingOutcome::Archived(archived);
-        assert!(
-            store
-                .settle_recording(taken, holder, outcome, at(301))
-                .await
-                .unwrap()
-        );
-    }
+    archive_all(store, at(300)).await;
     assert_eq!(store.recordings_to_delete().await.unwrap(), []);
     let erased = store.erase(&caller(), at(1_000)).await.unwrap();
     let due = store.recordings_to_delete().await.unwrap();

@@ -16,6 +16,7 @@ pub(crate) mod people;
 pub(crate) mod reconcile;
 pub(crate) mod recordings;
 pub(crate) mod requests;
+pub(crate) mod retention;
 pub(crate) mod rows;
 pub(crate) mod search;
 pub(crate) mod views;
@@ -128,6 +129,12 @@ macro_rules! run_suite_on {
                 who_calls_again_after_being_erased_is_a_new_caller
                 what_people_wrote_and_decided_is_erased_too
                 recordings_of_an_erased_number_are_to_be_deleted
+            }
+            retention {
+                what_is_kept_no_longer_goes_and_does_not_come_back
+                alerts_are_kept_until_they_were_told
+                recordings_that_are_kept_no_longer_are_to_be_deleted
+                what_is_listed_again_is_no_news_of_what_is_kept_no_longer
             }
             imports {
                 a_run_is_found_and_listed_as_it_was_made
