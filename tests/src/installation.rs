@@ -1,6 +1,7 @@
 //! An installation of Trunkline: a folder, settings, addresses; and what can be done with it from outside.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::{PATIENCE, Process, SIGNING_KEY, eventually, program};
 pub struct Installation {
     folder: TempDir,
     settings: BTreeMap<String, String>,
+    run_by: Vec<OsString>,
     http_address: String,
     client: Client,
     store: OnceCell<Store>,
@@ -79,6 +81,7 @@ impl Installation {
         Self {
             folder: TempDir::with_prefix("trunkline-").expect("cannot make a folder"),
             settings: settings.into(),
+            run_by: Vec::new(),
             http_address,
             client: Client::builder()
                 .no_proxy()
@@ -101,6 +104,12 @@ impl Installation {
     pub fn without(mut self, name: &str) -> Self {
         self.settings.remove(name);
         self
+    }
+
+    /// Has the program run by another, which is given all behind its own arguments, from now on.
+    #[must_use]
+    pub fn run_by(self, run_by: Vec<OsString>) -> Self {
+        Self { run_by, ..self }
     }
 
     /// The working folder of the processes, in which `trunkline.toml` would be. Logs stand in it too.
@@ -178,8 +187,10 @@ impl Installation {
 
     /// The program with these settings, for what the other functions do not cover.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut words = self.run_by.iter().cloned().chain([program().into()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
         command
+            .args(words)
             .args(arguments)
             .current_dir(self.folder())
             .env_clear()

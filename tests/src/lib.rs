@@ -17,7 +17,7 @@ mod program;
 mod samples;
 
 pub use installation::{Answer, Installation, Told, free_address, signature};
-pub use process::{Process, eventually};
+pub use process::{Process, eventually, falls_to_zero};
 pub use program::program;
 pub use samples::{Sample, sample, sample_names};
 

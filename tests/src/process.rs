@@ -70,6 +70,26 @@ impl Process {
     }
 }
 
+/// Waits until a number is 0, for as long as it falls within [`PATIENCE`]; whether it got there.
+pub async fn falls_to_zero<F>(mut measure: impl FnMut() -> F) -> bool
+where
+    F: Future<Output = u64>,
+{
+    let mut least = u64::MAX;
+    loop {
+        let before = least;
+        let fell = eventually(|| {
+            let measured = measure();
+            async move { Some(measured.await).filter(|number| *number < before) }
+        });
+        match fell.await {
+            Some(0) => return true,
+            Some(number) => least = number,
+            None => return false,
+        }
+    }
+}
+
 /// Asks for a condition until it holds, and gives what it gave; `None` when it did not hold within
 /// [`PATIENCE`].
 pub async fn eventually<T, F>(mut condition: impl FnMut() -> F) -> Option<T>

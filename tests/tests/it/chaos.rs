@@ -10,12 +10,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::time::Instant;
 
 use fastrand::Rng;
-use test_servers::{Database, Proxy};
+use test_servers::{Database, Names, Proxy};
 use trunkline_tests::Process;
 
 use crate::crash::seeded;
 use crate::load::Sent;
-use crate::pusher_peer::{Mood, Peer};
+use crate::pusher_peer::{self, Mood, Peer};
 use crate::scaled::{Site, WORKERS, Worker};
 
 /// How many are sent unless the environment says otherwise, and how many while something is broken.
@@ -44,11 +44,13 @@ enum Fault {
     DatabaseAway,
     /// It answers 500.
     PusherBroken,
+    /// No host of these is found by its name, and all must be looked for.
+    NamesLost,
 }
 
 use Fault::{
     BrokerAway, BrokerCut, BrokerMute, DatabaseAway, DatabaseCut, DatabaseMute, IngestKilled,
-    IngestRestarted, PusherBroken, WorkerKilled, WorkerRestarted,
+    IngestRestarted, NamesLost, PusherBroken, WorkerKilled, WorkerRestarted,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,8 +74,14 @@ async fn the_database_is_cut_off_mute_and_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_broker_database_and_pusher_are_not_found() {
+    survive(&[NamesLost, NamesLost, IngestRestarted, WorkerRestarted]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_fails_at_once() {
     let all = [
+        NamesLost,
         IngestKilled,
         WorkerKilled,
         IngestRestarted,
@@ -126,6 +134,7 @@ struct Scene {
     pusher: Peer,
     broker: Outside,
     database: Outside,
+    names: Option<Names>,
 }
 
 /// A server behind a proxy; `None`: away.
@@ -171,6 +180,10 @@ impl Outside {
 
 impl Scene {
     async fn new(rng: &mut Rng, deliveries: usize) -> Self {
+        let names = Names::new();
+        if names.is_none() {
+            println!("NOT tried: names that are not found, since this process may not mount");
+        }
         let (pusher, pusher_address) = Peer::start(Mood::Fine);
         let database = Outside::new(Database::address()).await;
         // Each call has four deliveries at most.
@@ -179,6 +192,21 @@ impl Scene {
         let broker = Outside::new(site.broker.address()).await;
         let url = site.broker.url_by(broker.address);
         site.offices = site.offices.map(|office| office.with("QUEUE_URL", &url));
+        if let Some(names) = &names {
+            let queue = site
+                .broker
+                .url_by(names.named("broker", &broker.address.to_string()));
+            let pusher = pusher_peer::url(&names.named("pusher", &pusher_address));
+            let database = names.named("database", &database.address.to_string());
+            let database = site.database.url_by(database);
+            site.offices = site.offices.map(|office| {
+                office
+                    .with("QUEUE_URL", &queue)
+                    .with("DATABASE_URL", &database)
+                    .with("PUSHER_URL", &pusher)
+                    .run_by(names.run_by())
+            });
+        }
         Self {
             ingests: site.start_ingests().await,
             workers: WORKERS.map(|service| site.spawn(service)).into(),
@@ -186,6 +214,7 @@ impl Scene {
             pusher,
             broker,
             database,
+            names,
         }
     }
 
@@ -211,6 +240,13 @@ impl Scene {
             BrokerAway => self.broker.go_away(),
             DatabaseAway => self.database.go_away(),
             PusherBroken => self.pusher.becomes(Mood::Answers(500)),
+            NamesLost => {
+                if let Some(names) = &self.names {
+                    names.are_known(false);
+                    self.broker.cut();
+                    self.database.cut();
+                }
+            }
         }
     }
 
@@ -219,6 +255,7 @@ impl Scene {
             BrokerMute | BrokerAway => self.broker.come_back().await,
             DatabaseMute | DatabaseAway => self.database.come_back().await,
             PusherBroken => self.pusher.becomes(Mood::Fine),
+            NamesLost => self.names.iter().for_each(|names| names.are_known(true)),
             _ => {}
         }
     }
@@ -227,6 +264,7 @@ impl Scene {
         self.broker.come_back().await;
         self.database.come_back().await;
         self.pusher.becomes(Mood::Fine);
+        self.names.iter().for_each(|names| names.are_known(true));
         self.site.spools_are_emptied().await;
         let rows = self.site.finish(&sent, &self.pusher, self.workers).await;
         let recovered = began.elapsed();
