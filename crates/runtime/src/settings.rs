@@ -1,11 +1,17 @@
 //! Settings: defaults < `trunkline.toml` < `.env` < environment < mounted files (`NAME_FILE`).
 
+#[cfg(test)]
+mod page;
+mod span;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use config::{Config, File, FileFormat};
+
+pub use span::{InvalidSpan, Span, Spans};
 
 /// One setting: the name in the environment (in lower case in `trunkline.toml`), and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -14,8 +20,25 @@ pub struct Key {
     pub name: &'static str,
     /// What a process takes when it is not set; empty when there is nothing to take.
     pub default: &'static str,
-    /// One sentence.
+    /// One sentence, or a few; in Markdown, of which `` ` `` alone reads well in a terminal.
     pub meaning: &'static str,
+    /// The services for which it makes a difference.
+    pub read_by: &'static [&'static str],
+    /// Whether it holds what nobody else may know.
+    pub is_secret: bool,
+}
+
+impl Key {
+    const fn read_by(self, read_by: &'static [&'static str]) -> Self {
+        Self { read_by, ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self {
+            is_secret: true,
+            ..self
+        }
+    }
 }
 
 const fn key(name: &'static str, default: &'static str, meaning: &'static str) -> Key {
@@ -23,225 +46,307 @@ const fn key(name: &'static str, default: &'static str, meaning: &'static str) -
         name,
         default,
         meaning,
+        read_by: &[],
+        is_secret: false,
     }
 }
 
-/// All settings there are.
+const INGEST: &str = "webhook-ingest";
+const API: &str = "integration-api";
+const WRITER: &str = "call-writer";
+const NOTIFIER: &str = "notifier";
+const IMPORTER: &str = "importer";
+const EVERY_SERVICE: &[&str] = &[INGEST, API, WRITER, NOTIFIER, IMPORTER];
+
+/// All settings there are, in the order of `docs/settings.md`, which is made from them.
 pub const KEYS: &[Key] = &[
     key(
         "CALLRAIL_SIGNING_KEYS",
         "",
-        "Keys that webhooks are signed with: KEY[,KEY], or COM…:KEY[,…] for one company.",
-    ),
+        "Keys that webhooks are signed with: `KEY[,KEY]`, or `COM…:KEY[,…]` for one company each. Without \
+         any, every webhook is refused.",
+    )
+    .read_by(&[INGEST, API])
+    .secret(),
     key(
         "CALLRAIL_API_KEY",
         "",
         "CallRail's API key. A mounted file is read again when it changes.",
-    ),
+    )
+    .read_by(&[API, IMPORTER])
+    .secret(),
     key(
         "CALLRAIL_ACCESS_TOKEN",
         "",
-        "An OAuth token for CallRail's API, instead of the key. A mounted file is read again when it changes.",
-    ),
+        "An OAuth token for CallRail's API, instead of the key. A mounted file is read again when it \
+         changes.",
+    )
+    .read_by(&[API, IMPORTER])
+    .secret(),
     key(
         "CALLRAIL_ACCOUNT_ID",
         "",
-        "The account in CallRail: ACC… or the number in the address of its pages.",
-    ),
+        "The account in CallRail: `ACC…` or the number in the address of its pages.",
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "CALLRAIL_COMPANY_ID",
         "",
-        "The company in CallRail (COM…) whose calls are imported and whose webhooks are set up.",
-    ),
+        "The company in CallRail (`COM…`) whose calls are imported and whose webhooks are set up.",
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "CALLRAIL_API_URL",
         "https://api.callrail.com/v3",
         "Where CallRail's API is.",
-    ),
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "CALLRAIL_REQUESTS_PER_MINUTE",
         "120",
-        "How many requests to CallRail's API all processes together make in a minute at most.",
-    ),
+        "How many requests to CallRail's API all processes together make in a minute at most; imports use \
+         60 % of that, the archive of recordings 50 %.",
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "CALLRAIL_REQUESTS_PER_HOUR",
         "1000",
         "The same for an hour: CallRail's own limit for an account.",
-    ),
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "CALLRAIL_REQUESTS_PER_DAY",
         "10000",
         "The same for a day: CallRail's own limit for an account.",
-    ),
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "RECONCILE",
         "on",
-        "Whether CallRail's API is asked again and again for calls that webhooks missed: on or off. Needs an account.",
-    ),
+        "Whether what webhooks missed is looked for and imported, `on` or `off`: the last 2 hours every \
+         15 minutes, 48 hours every 6 hours, 30 days every day. Needs an account.",
+    )
+    .read_by(&[IMPORTER]),
     key(
         "DATABASE_URL",
         "sqlite://DATA_DIR/trunkline.db",
-        "The database: postgres://USER:PASSWORD@HOST/DATABASE, or sqlite://PATH.",
-    ),
+        "The database: `sqlite://PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE` with libpq's \
+         parameters (`?sslmode=verify-full&sslrootcert=…`).",
+    )
+    .read_by(&[API, WRITER, IMPORTER])
+    .secret(),
     key(
         "QUEUE_URL",
         "embedded://DATA_DIR/queue.db",
-        "The queue: amqp(s)://USER:PASSWORD@HOST/VHOST, several hosts comma-separated, or embedded://PATH.",
-    ),
+        "The queue: `embedded://PATH`, or `amqp(s)://USER:PASSWORD@HOST/VHOST`, several hosts of a \
+         cluster comma-separated.",
+    )
+    .read_by(EVERY_SERVICE)
+    .secret(),
     key(
         "QUEUE_CA_PATH",
         "",
-        "A file of certificates (PEM) to trust for amqps:// beside the public ones.",
-    ),
+        "A file of certificates (PEM) to trust for `amqps://` beside the public ones.",
+    )
+    .read_by(EVERY_SERVICE),
     key(
         "QUEUE_PATIENCE",
         "300ms",
         "How long RabbitMQ may take to confirm a webhook before it is kept in the spool.",
-    ),
+    )
+    .read_by(&[INGEST]),
     key(
         "SPOOL_MEGABYTES",
         "1024",
-        "How much the spool of webhook-ingest may hold while RabbitMQ is away; then webhooks are refused.",
-    ),
+        "How much the spool of one `webhook-ingest` may hold while RabbitMQ is away; then webhooks are \
+         refused.",
+    )
+    .read_by(&[INGEST]),
     key(
         "DATA_DIR",
         "trunkline-data",
         "The folder for everything that is kept in files.",
-    ),
+    )
+    .read_by(EVERY_SERVICE),
     key(
         "PUSHER_URL",
         "",
-        "Where alerts go: http(s)://KEY:SECRET@HOST[:PORT]/apps/APP_ID. Without it they stand in the table only.",
-    ),
+        "Where alerts go: `http(s)://KEY:SECRET@HOST[:PORT]/apps/APP_ID`. Without it they stand in the \
+         table only.",
+    )
+    .read_by(&[API, NOTIFIER])
+    .secret(),
     key(
         "PUSHER_PAYLOAD",
         "full",
-        "How much Pusher's servers learn of an alert: full, or minimal (what happened when, and ids).",
-    ),
+        "How much Pusher's servers learn of an alert: `full`, or `minimal` (what happened when, and ids).",
+    )
+    .read_by(&[NOTIFIER]),
     key(
         "JWT_SECRET",
         "",
-        "The secret of the tokens that `trunkline token` makes (HS256); 32 bytes at least.",
-    ),
+        "The secret of the API's tokens, which `trunkline token` makes (HS256); 32 bytes at least. \
+         Without it, or `JWT_PUBLIC_KEY`, the API lets nobody in.",
+    )
+    .read_by(&[API])
+    .secret(),
     key(
         "JWT_PUBLIC_KEY",
         "",
         "Instead of the secret: the public key (PEM) of whoever signs the tokens, for RS256 or ES256.",
-    ),
+    )
+    .read_by(&[API]),
     key(
         "JWT_AUDIENCE",
         "",
         "What a token must name as its audience (`aud`).",
-    ),
-    key("JWT_ISSUER", "", "What a token must name as its issuer (`iss`)."),
+    )
+    .read_by(&[API]),
+    key("JWT_ISSUER", "", "What a token must name as its issuer (`iss`).").read_by(&[API]),
     key(
         "JWT_USER_CLAIM",
         "sub",
         "The claim of a token that holds the CRM's id of the user.",
-    ),
+    )
+    .read_by(&[API]),
     key(
         "CORS_ORIGINS",
         "",
-        "Origins whose pages may call the API from a browser, comma-separated: https://crm.example.com.",
-    ),
+        "Origins whose pages may call the API from a browser, comma-separated: `https://crm.example.com`.",
+    )
+    .read_by(&[API]),
     key(
         "RECORDING_HOSTS",
         "",
-        "Hosts (HOST or HOST:PORT) that recordings may come from beside CallRail's own; comma-separated.",
-    ),
+        "Hosts (`HOST` or `HOST:PORT`) that recordings may come from beside CallRail's own; \
+         comma-separated.",
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "RECORDINGS_ARCHIVE",
         "",
-        "Where recordings are kept beyond CallRail's time: file://PATH, or s3://BUCKET/PREFIX. Without it they are not.",
-    ),
+        "Where recordings are kept beyond CallRail's 25 months: `file://PATH`, or `s3://BUCKET/PREFIX`. \
+         Without it they are not.",
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "AWS_ACCESS_KEY_ID",
         "",
-        "The key for s3://; other variables in Amazon's names, such as those of a role, are read from the environment.",
-    ),
-    key("AWS_SECRET_ACCESS_KEY", "", "The secret of that key."),
-    key("AWS_SESSION_TOKEN", "", "What goes with a temporary key."),
-    key("AWS_REGION", "us-east-1", "Where the bucket is."),
+        "The key for `s3://`; other variables in Amazon's names, such as those of a role, are read from \
+         the environment.",
+    )
+    .read_by(&[API, IMPORTER])
+    .secret(),
+    key("AWS_SECRET_ACCESS_KEY", "", "The secret of that key.")
+        .read_by(&[API, IMPORTER])
+        .secret(),
+    key("AWS_SESSION_TOKEN", "", "What goes with a temporary key.")
+        .read_by(&[API, IMPORTER])
+        .secret(),
+    key("AWS_REGION", "us-east-1", "Where the bucket is.").read_by(&[API, IMPORTER]),
     key(
         "AWS_ENDPOINT",
         "",
-        "Another server than Amazon's that speaks S3: https://minio.example.com.",
-    ),
+        "Another server than Amazon's that speaks S3, such as MinIO: `https://minio.example.com`.",
+    )
+    .read_by(&[API, IMPORTER]),
     key(
         "TICKET_SECRET",
         "",
-        "What tickets for recordings are signed with, when several processes check tokens by JWT_PUBLIC_KEY.",
-    ),
+        "What tickets for recordings are signed with, when several processes check tokens by \
+         `JWT_PUBLIC_KEY`.",
+    )
+    .read_by(&[API])
+    .secret(),
     key(
         "TRUSTED_PROXIES",
         "",
-        "Addresses or networks of the proxies in front (10.0.0.0/8), whose X-Forwarded-For tells who fails to sign.",
-    ),
+        "Addresses or networks of the proxies in front (`10.0.0.0/8,192.168.1.2`), whose \
+         `X-Forwarded-For` tells who fails to sign: more than 100 times in a minute, and it is answered \
+         429 and not logged. What is signed is never held up.",
+    )
+    .read_by(&[INGEST]),
     key(
         "HTTP_ADDRESS",
         "127.0.0.1:8001",
-        "Where HTTP is served; 127.0.0.1:8002 for integration-api alone.",
-    ),
+        "Where webhooks are received and the API is served; 127.0.0.1:8002 for `integration-api` alone.",
+    )
+    .read_by(&[INGEST, API]),
     key(
         "METRICS_ADDRESS",
-        "",
-        "Where /healthz, /readyz and /metrics are served; 127.0.0.1:9001 for `run` and webhook-ingest, 9002 integration-api, 9003 call-writer, 9004 notifier, 9005 importer.",
-    ),
+        "127.0.0.1:9001",
+        "Where `/healthz`, `/readyz` and `/metrics` are served; alone, `integration-api` takes port 9002, \
+         `call-writer` 9003, `notifier` 9004, `importer` 9005.",
+    )
+    .read_by(EVERY_SERVICE),
     key(
         "CRM_CONTACTS_EVERY",
         "30s",
-        "How often the view crm_contacts is asked for people who changed (PostgreSQL).",
-    ),
+        "How often the view `crm_contacts` is asked for people who changed (PostgreSQL).",
+    )
+    .read_by(&[WRITER]),
     key(
         "DEFAULT_REGION",
         "US",
         "The country of telephone numbers that name none.",
-    ),
+    )
+    .read_by(&[INGEST, API, WRITER, IMPORTER]),
     key(
         "REDACT",
         "",
-        "What is taken out of texts besides card data: bank-accounts, social-security-numbers; comma-separated.",
-    ),
+        "What is taken out of texts besides card data: `bank-accounts`, `social-security-numbers`; \
+         comma-separated.",
+    )
+    .read_by(&[INGEST, API, IMPORTER]),
     key(
         "RETAIN_RECORDINGS_DAYS",
         "",
         "How many days after a call its recording is kept, here and in the archive; for ever unless set.",
-    ),
+    )
+    .read_by(&[WRITER]),
     key(
         "RETAIN_TRANSCRIPTS_DAYS",
         "",
         "The same for what was said: transcription and summary.",
-    ),
+    )
+    .read_by(&[WRITER]),
     key(
         "RETAIN_EVENTS_DAYS",
         "",
-        "The same for messages: calls as CallRail sent them, alerts, dead letters that were replayed or discarded.",
-    ),
+        "The same for messages: calls as CallRail sent them, alerts, dead letters that were replayed or \
+         discarded.",
+    )
+    .read_by(&[WRITER]),
     key(
         "MATCH_PREFERENCE",
         "customer-first",
-        "Whom a number that several people share means: customer-first or most-recent.",
-    ),
+        "Whom a number that several people share means: `customer-first` or `most-recent`.",
+    )
+    .read_by(&[API, WRITER]),
     key(
         "NEVER_MATCH",
         "",
         "Numbers that belong to nobody, comma-separated: the account's own, and blocked ones.",
-    ),
+    )
+    .read_by(&[API, WRITER]),
     key(
         "RETRY_LADDER",
         "1s,10s,1m,10m",
         "How long a failed message rests before each further try.",
-    ),
+    )
+    .read_by(EVERY_SERVICE),
     key(
         "SHUTDOWN_GRACE",
         "20s",
         "How long a process may take to finish what it holds.",
-    ),
+    )
+    .read_by(EVERY_SERVICE),
     key(
         "LOG_FORMAT",
         "text",
-        "text or json. What is logged: RUST_LOG, info unless set.",
-    ),
+        "`text` or `json`. What is logged: `RUST_LOG`, `info` unless set.",
+    )
+    .read_by(EVERY_SERVICE),
 ];
 
 /// The file with settings, in the working folder.
@@ -297,10 +402,7 @@ pub enum SettingsError {
 impl SettingsError {
     /// A setting must be there and is not.
     pub fn missing(name: &'static str) -> Self {
-        let meaning = KEYS
-            .iter()
-            .find(|key| key.name == name)
-            .map_or("", |key| key.meaning);
+        let meaning = find(name).map_or("", |key| key.meaning);
         Self::Missing { name, meaning }
     }
 }
@@ -343,7 +445,7 @@ impl Settings {
                 BTreeMap::new()
             });
         for (name, value) in in_file {
-            match KEYS.iter().find(|key| key.name.eq_ignore_ascii_case(&name)) {
+            match find(&name.to_ascii_uppercase()) {
                 Some(key) => drop(settings.values.insert(key.name.to_owned(), value)),
                 None => problems.push(SettingsError::File(format!("there is no setting `{name}`"))),
             }
@@ -416,13 +518,7 @@ impl Settings {
         T: FromStr,
         T::Err: fmt::Display,
     {
-        let parse = |text: &str| {
-            text.parse().map_err(|error: T::Err| SettingsError::Invalid {
-                name,
-                reason: error.to_string(),
-            })
-        };
-        self.text(name).map(parse).transpose()
+        self.text(name).map(|text| parse(name, text)).transpose()
     }
 
     /// A setting in its type, or the default of [`KEYS`].
@@ -431,17 +527,8 @@ impl Settings {
         T: FromStr,
         T::Err: fmt::Display,
     {
-        let default = KEYS
-            .iter()
-            .find(|key| key.name == name)
-            .map_or("", |key| key.default);
-        let parse = |text: &str| {
-            text.parse().map_err(|error: T::Err| SettingsError::Invalid {
-                name,
-                reason: error.to_string(),
-            })
-        };
-        parse(self.text(name).unwrap_or(default))
+        let default = find(name).map_or("", |key| key.default);
+        parse(name, self.text(name).unwrap_or(default))
     }
 
     /// A setting that must be there.
@@ -452,6 +539,21 @@ impl Settings {
     {
         self.get(name)?.ok_or_else(|| SettingsError::missing(name))
     }
+}
+
+fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+fn parse<T>(name: &'static str, text: &str) -> Result<T, SettingsError>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| SettingsError::Invalid {
+        name,
+        reason: error.to_string(),
+    })
 }
 
 fn without_problems((settings, problems): (Settings, Vec<SettingsError>)) -> Result<Settings, SettingsError> {
@@ -477,56 +579,8 @@ fn unquoted(text: &str) -> String {
 }
 
 fn is_slip(name: &str) -> bool {
-    let known = KEYS
-        .iter()
-        .any(|key| name == key.name || name.strip_suffix("_FILE") == Some(key.name));
-    !known && OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// A span of time as people write it: `500ms`, `10s`, `1m`, `2h`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span(pub std::time::Duration);
-
-/// Several of them, comma-separated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spans(pub Vec<std::time::Duration>);
-
-/// The text is no span of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a span of time such as 500ms, 10s, 1m or 2h")]
-pub struct InvalidSpan;
-
-impl FromStr for Span {
-    type Err = InvalidSpan;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSpan> {
-        let text = text.trim();
-        let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or(InvalidSpan)?;
-        let number: u64 = text[..unit_at].parse().map_err(|_| InvalidSpan)?;
-        let milliseconds = match &text[unit_at..] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(InvalidSpan),
-        };
-        number
-            .checked_mul(milliseconds)
-            .map(std::time::Duration::from_millis)
-            .map(Self)
-            .ok_or(InvalidSpan)
-    }
-}
-
-impl FromStr for Spans {
-    type Err = InvalidSpan;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSpan> {
-        text.split(',')
-            .map(|part| Ok(part.parse::<Span>()?.0))
-            .collect::<Result<_, _>>()
-            .map(Self)
-    }
+    let known = find(name).or_else(|| find(name.strip_suffix("_FILE")?));
+    known.is_none() && OUR_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -628,23 +682,5 @@ mod tests {
     fn no_value_shows_when_settings_are_printed() {
         let settings = merged("", &[("JWT_SECRET", "hush")]).unwrap();
         assert!(!format!("{settings:?}").contains("hush"));
-    }
-
-    #[test]
-    fn spans_are_read_as_people_write_them() {
-        let ladder: Spans = "500ms, 10s,1m,2h".parse().unwrap();
-        let milliseconds: Vec<u128> = ladder.0.iter().map(std::time::Duration::as_millis).collect();
-        assert_eq!(milliseconds, [500, 10_000, 60_000, 7_200_000]);
-        for wrong in [
-            "",
-            "10",
-            "s",
-            "1d",
-            "-1s",
-            "99999999999999999999s",
-            "18446744073709551615h",
-        ] {
-            assert_eq!(wrong.parse::<Span>(), Err(InvalidSpan), "{wrong}");
-        }
     }
 }

@@ -27,7 +27,7 @@ use services::Service;
 ///
 /// Try it without an account: `trunkline demo`. With an account: `trunkline connect`. Is something wrong:
 /// `trunkline doctor`.
-/// Settings come from trunkline.toml, .env and the environment; the README lists them.
+/// Settings come from trunkline.toml, .env and the environment; docs/settings.md lists them.
 #[derive(Parser)]
 #[command(version = env!("TRUNKLINE_VERSION"), max_term_width = 100)]
 struct Arguments {
