@@ -16,6 +16,8 @@ const PARTS: &[(&str, &str)] = &[
     ("RETRY_LADDER", "The process"),
 ];
 
+const TABLE: &str = "\n\n| setting | default | meaning | read by |\n|---|---|---|---|\n";
+
 const HEAD: &str = "\
 <!-- Made from the table in crates/runtime/src/settings.rs. To change it, change that, and call
      WRITE_PAGES=1 cargo test --package runtime settings::page -->
@@ -91,8 +93,7 @@ fn page() -> String {
     let mut page = HEAD.to_owned();
     for key in KEYS {
         if let Some((_, title)) = PARTS.iter().find(|(first, _)| *first == key.name) {
-            page +=
-                &format!("\n## {title}\n\n| setting | default | meaning | read by |\n|---|---|---|---|\n");
+            page += &["\n## ", title, TABLE].concat();
         }
         page += &row(key);
     }
