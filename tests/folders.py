@@ -19,7 +19,8 @@ def cannot_be_tried():
 def on_its_own(*command, network=True, **options):
     """Runs a command so that its mounts and all processes it leaves end with it, however it ends; with `network=False` it
     has a network of its own, too, where every port is free and nobody outside is reached."""
-    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    # Even a process that is killed takes them along.
+    alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return subprocess.run([*alone, *([] if network else ["--net"]), *command], **options)
 
 
