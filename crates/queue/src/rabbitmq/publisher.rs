@@ -6,7 +6,7 @@
 //! confirmed next, not to the one that came back, and confirms many in any order. So nobody is told `Ok` before it is
 //! certain that no message came back in the same breath: see [`Confirms::settled`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, interval, timeout_at};
 
 use super::envelope::properties_of;
 use super::failure::Failure;
@@ -28,6 +28,9 @@ use crate::message::Message;
 
 /// So many messages may be on their way.
 const WINDOW: usize = 512;
+/// A broker that is silent about a message for so many times its patience will not speak of it any more: it has lost the
+/// leader of a queue, or its majority. Another connection may lead to one that does; and each lost message keeps a place.
+const SILENT_FOR: u32 = 2;
 
 /// Where a message goes first.
 #[derive(Clone, Debug)]
@@ -58,7 +61,11 @@ impl Publisher {
     /// `patience`: how long a message may wait for its confirm.
     pub(super) fn start(link: Link, patience: Duration) -> Self {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(publish_while_wanted(link.watch(), receiver));
+        tokio::spawn(publish_while_wanted(
+            link.watch(),
+            receiver,
+            patience * SILENT_FOR,
+        ));
         Self {
             jobs,
             window: Arc::new(Semaphore::new(WINDOW)),
@@ -108,7 +115,11 @@ impl Publisher {
 }
 
 /// The publishing task: from generation to generation, until nobody publishes any more.
-async fn publish_while_wanted(mut link: Watch, mut jobs: mpsc::UnboundedReceiver<Job>) {
+async fn publish_while_wanted(
+    mut link: Watch,
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    longest_silence: Duration,
+) {
     let (mut number, mut failure) = (0, Failure::NotYet);
     loop {
         let generation = tokio::select! {
@@ -125,7 +136,7 @@ async fn publish_while_wanted(mut link: Watch, mut jobs: mpsc::UnboundedReceiver
         number = generation.number;
         match confirming_channel(&generation).await {
             Ok(channel) => {
-                if publish_through(channel, &generation, &mut link, &mut jobs)
+                if publish_through(channel, &generation, &mut link, &mut jobs, longest_silence)
                     .await
                     .is_none()
                 {
@@ -153,9 +164,12 @@ async fn publish_through(
     generation: &Generation,
     link: &mut Watch,
     jobs: &mut mpsc::UnboundedReceiver<Job>,
+    longest_silence: Duration,
 ) -> Option<()> {
     let mut confirms = Confirms::new(channel);
     let mut blocked = false;
+    let mut unblocked_at = Instant::now();
+    let mut looks = interval(longest_silence / 4);
     loop {
         tokio::select! {
             biased;
@@ -172,7 +186,9 @@ async fn publish_through(
                 let job = job?;
                 match link.usable() {
                     Ok(_) => {
-                        blocked = false;
+                        if std::mem::take(&mut blocked) {
+                            unblocked_at = Instant::now();
+                        }
                         if let Err(failure) = confirms.publish(job) {
                             generation.fail(failure);
                         }
@@ -183,6 +199,12 @@ async fn publish_through(
             settled = confirms.settled() => {
                 if let Err(failure) = settled {
                     generation.fail(failure);
+                }
+            }
+            now = looks.tick(), if !blocked => {
+                let since = confirms.oldest().map(|oldest| oldest.max(unblocked_at));
+                if since.is_some_and(|since| now > since + longest_silence) {
+                    generation.fail(Failure::Unconfirmed(longest_silence));
                 }
             }
         }
@@ -200,13 +222,14 @@ impl Job {
 struct Confirms {
     channel: Channel,
     last: u64,
-    outstanding: HashMap<u64, Outstanding>,
+    outstanding: BTreeMap<u64, Outstanding>,
     /// Of these the broker has spoken, but their publishers were not told yet; `true` where it confirmed.
     untold: Vec<(Outstanding, bool)>,
     woken: Arc<Woken>,
 }
 
 struct Outstanding {
+    since: Instant,
     confirm: Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>,
     waker: Waker,
     /// None once it was told.
@@ -220,7 +243,7 @@ impl Confirms {
         Self {
             channel,
             last: 0,
-            outstanding: HashMap::new(),
+            outstanding: BTreeMap::new(),
             untold: Vec::new(),
             woken: Arc::default(),
         }
@@ -240,6 +263,7 @@ impl Confirms {
             woken: Arc::clone(&self.woken),
         };
         let outstanding = Outstanding {
+            since: Instant::now(),
             body_bytes: message.body.len(),
             confirm: Box::pin(confirmation(self.channel.clone(), target, message)),
             waker: Waker::from(Arc::new(wake)),
@@ -253,6 +277,14 @@ impl Confirms {
             self.woken.news.notify_one();
         }
         Ok(())
+    }
+
+    /// Since when the oldest message is on its way.
+    fn oldest(&self) -> Option<Instant> {
+        self.outstanding
+            .values()
+            .next()
+            .map(|outstanding| outstanding.since)
     }
 
     /// Waits until the broker has spoken, and tells the publishers. Fails when the generation is over.

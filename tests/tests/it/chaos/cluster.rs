@@ -1,5 +1,5 @@
-//! Three brokers that are one lose the one that leads, then the one that the clients are on, and then take nothing,
-//! since one of them is short of memory, or of disk.
+//! Three brokers that are one lose the one that leads, then the one that the clients are on, then take nothing, since one
+//! of them is short of memory, or of disk, and at last lose two at once.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ async fn three_brokers_lose_one_after_the_other_and_run_short_of_memory_and_disk
     let workers = WORKERS.map(|service| site.spawn(service)).into();
     let mut scene = Scene {
         load: site.load(&mut rng, deliveries),
-        share: deliveries / 5,
+        share: deliveries / 6,
         released: 0,
         site: &site,
         cluster: &cluster,
@@ -64,6 +64,8 @@ async fn three_brokers_lose_one_after_the_other_and_run_short_of_memory_and_disk
     scene
         .run_short(&disk("100000GB"), &disk("50MB"), "short of disk")
         .await;
+
+    scene.lose_the_majority().await;
 
     let Scene { load, ingests, .. } = scene;
     let sent = load.finish().await;
@@ -116,6 +118,23 @@ impl Scene<'_> {
         self.becomes("queue: ready").await;
         self.tell(meanwhile, accepted, began);
         block_in_place(|| self.cluster.start_again(node));
+    }
+
+    /// Leaves one of three, which is connected and confirms nothing, while a share comes in.
+    async fn lose_the_majority(&mut self) {
+        let ready = eventually(|| async { self.cluster.can_lose(LEADER).then_some(()) });
+        ready.await.expect("the brokers do not get together");
+        let lost = [LEADER, OURS];
+        let began = Instant::now();
+        block_in_place(|| lost.map(|node| self.cluster.kill(node)));
+        self.release_a_share();
+        self.load.has_accepted(self.released).await;
+        let accepted = began.elapsed();
+        self.becomes("in the spool").await;
+        block_in_place(|| lost.map(|node| self.cluster.start_again(node)));
+        let began = Instant::now();
+        self.becomes("queue: ready").await;
+        self.tell("two of three are lost", accepted, began);
     }
 
     /// Lets the third broker be short of something while a share comes in.
