@@ -18,7 +18,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, interval, timeout_at};
+use tokio::time::{Instant, interval, timeout, timeout_at};
 
 use super::envelope::properties_of;
 use super::failure::Failure;
@@ -28,8 +28,9 @@ use crate::message::Message;
 
 /// So many messages may be on their way.
 const WINDOW: usize = 512;
-/// A broker that is silent about a message for so many times its patience will not speak of it any more: it has lost the
-/// leader of a queue, or its majority. Another connection may lead to one that does; and each lost message keeps a place.
+/// A broker that is silent about a message, or the wish for a channel, for so many times the patience will not speak of it
+/// any more: it has lost the leader of a queue, or its majority. Another connection may lead to one that does; and each lost
+/// message keeps a place.
 const SILENT_FOR: u32 = 2;
 
 /// Where a message goes first.
@@ -134,7 +135,8 @@ async fn publish_while_wanted(
         };
         let Some(generation) = generation else { return };
         number = generation.number;
-        match confirming_channel(&generation).await {
+        let opened = timeout(longest_silence, confirming_channel(&generation)).await;
+        match opened.unwrap_or(Err(Failure::Mute(longest_silence))) {
             Ok(channel) => {
                 if publish_through(channel, &generation, &mut link, &mut jobs, longest_silence)
                     .await
