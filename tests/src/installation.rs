@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -156,19 +156,9 @@ impl Installation {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = self.folder().join(format!("{service}-{number}.log"));
         let metrics_address = free_address();
-        let child = self
-            .command(&[service])
-            .env("METRICS_ADDRESS", &metrics_address)
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("cannot write a log"))
-            .spawn()
-            .expect("cannot start the program");
-        Process {
-            name: format!("trunkline {service}"),
-            child,
-            log,
-            metrics_address,
-        }
+        let mut command = self.command(&[service]);
+        command.env("METRICS_ADDRESS", &metrics_address);
+        Process::spawn(format!("trunkline {service}"), &mut command, log, metrics_address)
     }
 
     /// Runs a command of the operator to its end.

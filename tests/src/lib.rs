@@ -1,7 +1,7 @@
 //! Runs Trunkline as people run it: the built program, in a folder of its own, on ports of its own.
 //!
 //! An [`Installation`] is that folder with its settings; it starts [`Process`]es, posts webhooks to them as CallRail
-//! does, and looks into the database and the queue from outside. Everything here panics when it fails, with the logs
+//! does, and looks into the database and the queue from outside. [`pusher_peer`] stands in for Pusher. Everything here panics when it fails, with the logs
 //! of the processes. Nothing waits for time to pass: a condition is asked for until it holds or a deadline is over.
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,9 @@
 mod installation;
 mod process;
 mod program;
+pub mod pusher_peer;
 mod samples;
+pub mod simulated;
 
 pub use installation::{Answer, Installation, Told, free_address, signature};
 pub use process::{Process, eventually, falls_to_zero};

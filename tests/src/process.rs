@@ -1,8 +1,8 @@
 //! One running process of the program.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, Command};
@@ -20,6 +20,28 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts a program, which logs into this file. `metrics_address`: where it tells of itself.
+    pub fn spawn(
+        name: impl Into<String>,
+        command: &mut Command,
+        log: PathBuf,
+        metrics_address: String,
+    ) -> Self {
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("cannot write a log"))
+            .kill_on_drop(true)
+            .spawn()
+            .expect("cannot start the program");
+        Self {
+            name: name.into(),
+            child,
+            log,
+            metrics_address,
+        }
+    }
+
     /// Everything it has logged so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).expect("cannot read a log")).into_owned()
@@ -37,8 +59,28 @@ impl Process {
 
     /// How much memory it has, in bytes; `None` where the system does not tell as Linux does.
     pub fn resident_bytes(&self) -> Option<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that it ever had; else as [`Self::resident_bytes`].
+    pub fn peak_resident_bytes(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    /// How long processors have worked for it; `None` where the system does not tell as Linux does.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
+        // The name of the program stands in brackets, and may hold anything.
+        let (_, after_name) = stat.rsplit_once(')')?;
+        let mut ticks = after_name.split_whitespace().skip(11);
+        let (user, system): (u64, u64) = (ticks.next()?.parse().ok()?, ticks.next()?.parse().ok()?);
+        // USER_HZ is 100 on all machines that people have.
+        Some(Duration::from_millis((user + system) * 10))
+    }
+
+    fn memory(&self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
         Some(kilobytes * 1024)
     }

@@ -19,8 +19,17 @@ pub struct Database {
 impl Database {
     /// With a name that no other has.
     pub fn empty() -> Self {
+        Self::made_of("template0")
+    }
+
+    /// A copy of another, to which nobody may be connected, with a name that no other has.
+    pub fn copy_of(other: &Self) -> Self {
+        Self::made_of(&other.name)
+    }
+
+    fn made_of(template: &str) -> Self {
         let name = format!("trunkline_test_{}", Uuid::now_v7().simple());
-        let sql = format!("create database {name} template template0 encoding 'UTF8'");
+        let sql = format!("create database {name} template {template} encoding 'UTF8'");
         admin().unwrap().batch_execute(&sql).unwrap();
         Self { name }
     }

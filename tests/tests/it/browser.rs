@@ -20,7 +20,7 @@ use trunkline_tests::{Installation, PATIENCE, Process, SIGNING_KEY, sample};
 
 use crate::api::token;
 use crate::load::import_people;
-use crate::pusher_peer::{self, Mood, Peer};
+use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
 const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 

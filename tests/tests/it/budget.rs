@@ -10,10 +10,11 @@ use reqwest::StatusCode;
 use store::{DatabaseUrl, Store};
 use test_servers::{Database, Vhost};
 use tokio::time::{MissedTickBehavior, interval};
+use trunkline_tests::simulated::{unlimited_api, with_account};
 use trunkline_tests::{Installation, eventually};
 
 use crate::api::{JWT_SECRET, token};
-use crate::imports::{unlimited_api, wanted, with_account};
+use crate::imports::wanted;
 
 /// In any minute: all together, those of imports, and those of imports and of people who wait.
 const LIMIT: usize = 30;

@@ -15,8 +15,8 @@ use trunkline_tests::Process;
 
 use crate::crash::seeded;
 use crate::load::Sent;
-use crate::pusher_peer::{self, Mood, Peer};
 use crate::scaled::{Site, WORKERS, Worker};
+use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
 /// How many are sent unless the environment says otherwise, and how many while something is broken.
 const DELIVERIES: usize = 600;

@@ -11,7 +11,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use trunkline_tests::{Installation, Process, Told};
 
-use crate::pusher_peer::{self, Mood, Peer};
+use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
 /// Where nobody listens.
 const NOBODY: &str = "127.0.0.1:9";

@@ -4,31 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callrail::client::{CallQuery, Client, ClientOptions, Credential};
-use callrail::{AccountId, CallId};
-use callrail_simulator::{ApiOptions, Limits, RequestKind, SimulatedAccount, SimulatedApi};
-use calls::{Interaction, interaction_id, window_end};
+use callrail::CallId;
+use callrail_simulator::{RequestKind, SimulatedAccount, SimulatedApi};
+use calls::{Interaction, interaction_id};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use store::{DatabaseUrl, Import, ImportCounts, ImportSource, ImportState, NewImport, Store};
 use test_servers::{Database, Vhost};
 use tokio::time::interval;
+use trunkline_tests::simulated::{BUDGET, read_alone, unlimited_api, with_account};
 use trunkline_tests::{Installation, eventually};
 use uuid::Uuid;
 
 use crate::load::{Load, import_people};
 use crate::pusher::post_renamed;
-use crate::pusher_peer::{self, Mood, Peer};
+use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
 /// CallRail gives so many calls with one request, and a window has so many days.
 const PER_PAGE: u64 = 250;
 const WINDOW: TimeDelta = TimeDelta::days(31);
-
-/// The settings that say how many requests may be made.
-const BUDGET: [&str; 3] = [
-    "CALLRAIL_REQUESTS_PER_MINUTE",
-    "CALLRAIL_REQUESTS_PER_HOUR",
-    "CALLRAIL_REQUESTS_PER_DAY",
-];
 
 /// An account with a year of calls, and an installation in the scaled shape that may ask for them without limits.
 struct Year {
@@ -243,43 +236,6 @@ async fn an_import_beside_reading_alone_is_many_times_what_people_expect() {
     }
 }
 
-/// Reads all pages as the importer does; how many calls were on them.
-async fn read_alone(
-    account: &SimulatedAccount,
-    api: &SimulatedApi,
-    start: DateTime<Utc>,
-    end: DateTime<Utc>,
-) -> usize {
-    let options = ClientOptions {
-        http: reqwest::Client::builder().no_proxy(),
-        ..ClientOptions::default()
-    };
-    let client = Client::new(
-        api.base_url().parse().unwrap(),
-        AccountId::parse(&account.account_id).unwrap(),
-        Credential::api_key(&account.api_key).unwrap(),
-        options,
-    )
-    .unwrap();
-    let (mut read, mut from) = (0, start);
-    while from < end {
-        let until = window_end(from, end);
-        let query = CallQuery {
-            company: None,
-            from,
-            until,
-        };
-        let mut page = client.calls(&query).await.unwrap();
-        loop {
-            read += page.calls.len();
-            let Some(next) = page.next else { break };
-            page = client.calls_after(&next).await.unwrap();
-        }
-        from = until;
-    }
-    read
-}
-
 #[allow(clippy::cast_precision_loss, reason = "a rate")]
 fn a_second(calls: usize, took: Duration) -> f64 {
     calls as f64 / took.as_secs_f64()
@@ -375,36 +331,6 @@ async fn webhooks_and_import_agree_in_either_order() {
     }
     let [one, other] = rows.try_into().unwrap();
     assert_eq!(one, other);
-}
-
-/// The account's API, without CallRail's limits.
-pub(crate) fn unlimited_api(account: &Arc<SimulatedAccount>) -> SimulatedApi {
-    let limits = Limits {
-        hourly: u32::MAX,
-        daily: u32::MAX,
-    };
-    let options = ApiOptions {
-        limits,
-        ..ApiOptions::default()
-    };
-    SimulatedApi::start(Arc::clone(account), options).unwrap()
-}
-
-/// Nothing but what the test wants is asked of the API.
-pub(crate) fn with_account(
-    trunkline: Installation,
-    account: &SimulatedAccount,
-    api: &SimulatedApi,
-) -> Installation {
-    const MANY: &str = "100000";
-    let trunkline = trunkline
-        .with("CALLRAIL_API_KEY", &account.api_key)
-        .with("CALLRAIL_ACCOUNT_ID", account.account_id.clone())
-        .with("CALLRAIL_API_URL", api.base_url())
-        .with("RECONCILE", "off");
-    BUDGET
-        .iter()
-        .fold(trunkline, |trunkline, name| trunkline.with(name, MANY))
 }
 
 /// As if nobody had set how many requests may be made.

@@ -30,7 +30,6 @@ mod load;
 mod metrics;
 mod privacy;
 mod pusher;
-mod pusher_peer;
 mod recordings;
 mod refusals;
 mod restart;

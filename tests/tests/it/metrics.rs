@@ -3,7 +3,7 @@
 use store::Store;
 use trunkline_tests::{Installation, sample};
 
-use crate::pusher_peer::{self, Mood, Peer};
+use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_of_a_call_is_counted_and_timed() {

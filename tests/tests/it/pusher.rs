@@ -12,7 +12,7 @@ use store::RaisedAlert;
 use test_servers::Database;
 use trunkline_tests::{Installation, eventually, sample};
 
-use crate::pusher_peer::{Mood, Peer, Received, median_and_max, url, url_with_secret};
+use trunkline_tests::pusher_peer::{Mood, Peer, Received, median_and_max, url, url_with_secret};
 
 const ANSWERED_CALL: &str = "CAL01a1fa577dac70f6b1ca1ddba8db3bcf";
 

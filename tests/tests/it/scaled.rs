@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::crash::{no_alert_is_left_behind, seeded};
 use crate::load::{Load, Sent, import_people};
-use crate::pusher_peer::{self, Mood, Peer};
+use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
 const CALLS: usize = 5_000;
 const DELIVERIES: usize = 20_000;

@@ -11,8 +11,8 @@ use trunkline_tests::{Process, eventually};
 use super::deliveries;
 use crate::crash::seeded;
 use crate::load::Load;
-use crate::pusher_peer::{Mood, Peer};
 use crate::scaled::{Site, WORKERS};
+use trunkline_tests::pusher_peer::{Mood, Peer};
 
 /// The one that leads, the one that the clients are on, and the one that is never lost.
 const LEADER: usize = 0;

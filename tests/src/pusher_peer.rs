@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 mod pages;
 
+use crate::eventually;
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use chrono::Utc;
@@ -18,7 +19,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use serde_json::Value;
 use sha2::Sha256;
-use trunkline_tests::eventually;
 
 const APP_ID: &str = "4711";
 const KEY: &str = "278d425bdf160c739803";
@@ -32,14 +32,14 @@ const MAX_EVENT_NAME: usize = 200;
 const MAX_CHANNEL_NAME: usize = 164;
 
 /// A running server; it ends when it is dropped.
-pub(crate) struct Peer {
+pub struct Peer {
     state: Arc<State>,
     server: ServerHandle,
 }
 
 /// What the server does with a good request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub enum Mood {
     /// Takes it.
     Fine,
     /// Answers with this status.
@@ -50,11 +50,15 @@ pub(crate) enum Mood {
 
 /// An event that the server took.
 #[derive(Debug, Clone)]
-pub(crate) struct Received {
-    pub(crate) channel: String,
-    pub(crate) name: String,
-    pub(crate) data: Value,
-    pub(crate) at: Instant,
+pub struct Received {
+    /// Who hears it.
+    pub channel: String,
+    /// Which alert.
+    pub name: String,
+    /// What it says.
+    pub data: Value,
+    /// When it was taken.
+    pub at: Instant,
 }
 
 struct State {
@@ -66,25 +70,25 @@ struct State {
 }
 
 /// The setting `PUSHER_URL` for a server at this address.
-pub(crate) fn url(address: &str) -> String {
+pub fn url(address: &str) -> String {
     url_with_secret(address, SECRET)
 }
 
 /// The same with another secret.
-pub(crate) fn url_with_secret(address: &str, secret: &str) -> String {
+pub fn url_with_secret(address: &str, secret: &str) -> String {
     format!("http://{KEY}:{secret}@{address}/apps/{APP_ID}")
 }
 
 impl Peer {
     /// Serves on an address of its own choice, which it returns.
-    pub(crate) fn start(mood: Mood) -> (Self, String) {
+    pub fn start(mood: Mood) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         (Self::serve(listener, mood), address)
     }
 
     /// Serves on this listener.
-    pub(crate) fn serve(listener: TcpListener, mood: Mood) -> Self {
+    pub fn serve(listener: TcpListener, mood: Mood) -> Self {
         let state = Arc::new(State {
             mood: Mutex::new(mood),
             received: Mutex::default(),
@@ -111,17 +115,30 @@ impl Peer {
         }
     }
 
-    pub(crate) fn becomes(&self, mood: Mood) {
+    /// Does this from now on.
+    pub fn becomes(&self, mood: Mood) {
         *self.state.mood.lock().unwrap() = mood;
     }
 
     /// All that was taken so far.
-    pub(crate) fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<Received> {
         self.state.received.lock().unwrap().clone()
     }
 
+    /// How many events were taken so far.
+    pub fn count(&self) -> usize {
+        self.state.received.lock().unwrap().len()
+    }
+
+    /// How many events of this name were taken for a channel after the first so many of all.
+    pub fn count_after(&self, first: usize, name: &str, channel: &str) -> usize {
+        let received = self.state.received.lock().unwrap();
+        let is_meant = |event: &&Received| event.name == name && event.channel == channel;
+        received[first..].iter().filter(is_meant).count()
+    }
+
     /// The last event of this name about a call.
-    pub(crate) fn event_of(&self, name: &str, call_sid: &str) -> Option<Received> {
+    pub fn event_of(&self, name: &str, call_sid: &str) -> Option<Received> {
         let received = self.state.received.lock().unwrap();
         // Whoever asks is waiting for one of the last, of which there may be thousands.
         let of_call = |event: &&Received| event.name == name && event.data["call_sid"] == call_sid;
@@ -129,12 +146,12 @@ impl Peer {
     }
 
     /// Status and reason of all that was not taken so far.
-    pub(crate) fn refused(&self) -> Vec<(u16, String)> {
+    pub fn refused(&self) -> Vec<(u16, String)> {
         self.state.refused.lock().unwrap().clone()
     }
 
     /// Waits until that many events of this name have come, and gives them.
-    pub(crate) async fn events(&self, name: &str, count: usize) -> Vec<Received> {
+    pub async fn events(&self, name: &str, count: usize) -> Vec<Received> {
         let named = || {
             let mut events = self.received();
             events.retain(|event| event.name == name);
@@ -151,7 +168,7 @@ impl Peer {
     }
 
     /// Waits until that many requests were refused.
-    pub(crate) async fn refuses(&self, count: usize) {
+    pub async fn refuses(&self, count: usize) {
         let refused = eventually(|| async { (self.refused().len() >= count).then_some(()) });
         assert!(refused.await.is_some(), "only {:?} were refused", self.refused());
     }
@@ -267,7 +284,7 @@ fn event(event: &Value) -> Result<Received, Refusal> {
 }
 
 /// The value in the middle, and the greatest.
-pub(crate) fn median_and_max(mut times: Vec<Duration>) -> (Duration, Duration) {
+pub fn median_and_max(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
     (times[times.len() / 2], times[times.len() - 1])
 }
