@@ -11,6 +11,7 @@ use anyhow::Context;
 use chrono::{TimeDelta, Utc};
 use integration_api::{READ, WRITE};
 use runtime::settings::KEYS;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -129,9 +130,9 @@ impl Processes {
     /// Ends the processes in order, with SIGTERM's own grace.
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
         for process in &self.running {
-            if let Some(pid) = process.child.id() {
-                let status = Command::new("kill").arg(pid.to_string()).status().await;
-                status.context("cannot end a process")?;
+            let id = process.child.id().and_then(|id| i32::try_from(id).ok());
+            if let Some(pid) = id.and_then(Pid::from_raw) {
+                kill_process(pid, Signal::TERM).context("cannot end a process")?;
             }
         }
         for process in &mut self.running {
