@@ -5,69 +5,61 @@ use std::time::Instant;
 
 use calls::{CallEvent, MatchRules};
 use chrono::Utc;
-use queue::{Delivery, Handler, Outside, Queue, Verdict};
+use queue::{Delivery, Handler, Outside, Verdict};
 use store::Store;
 
 use crate::metrics::Metrics;
-use crate::outbox;
+use crate::outbox::Outbox;
 
 pub(crate) struct Events {
     store: Store,
-    queue: Queue,
+    outbox: Outbox,
     rules: Arc<MatchRules>,
     metrics: Metrics,
 }
 
 impl Events {
-    pub(crate) fn new(store: Store, queue: Queue, rules: Arc<MatchRules>, metrics: Metrics) -> Self {
+    pub(crate) fn new(store: Store, outbox: Outbox, rules: Arc<MatchRules>, metrics: Metrics) -> Self {
         Self {
             store,
-            queue,
+            outbox,
             rules,
             metrics,
         }
     }
-
-    /// Applies events in one transaction. If the database refuses the batch, it is halved until the one event that
-    /// is refused stands alone, and the others pass.
-    async fn apply(&self, events: &[(usize, CallEvent)], verdicts: &mut [Verdict]) -> Result<(), Outside> {
-        let mut parts = vec![events];
-        while let Some(part) = parts.pop() {
-            let batch: Vec<CallEvent> = part.iter().map(|(_, event)| event.clone()).collect();
-            let began = Instant::now();
-            match self.store.apply(batch, &self.rules, Utc::now()).await {
-                Ok(applied) => {
-                    self.metrics
-                        .applied(part.len(), applied.rows_written, began.elapsed());
-                    outbox::publish(&self.store, &self.queue, applied.alerts).await;
-                }
-                Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
-                Err(error) => {
-                    if let [(index, _)] = part {
-                        verdicts[*index] = Verdict::Retry(reason(&error));
-                    } else {
-                        let (first, second) = part.split_at(part.len() / 2);
-                        parts.extend([second, first]);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Handler for Events {
+    /// Applies events in one transaction. If the database refuses the batch, it is halved until the one event that
+    /// is refused stands alone, and the others pass.
     async fn handle(&self, deliveries: &[Delivery]) -> Result<Vec<Verdict>, Outside> {
         let mut verdicts = vec![Verdict::Done; deliveries.len()];
-        let mut events = Vec::with_capacity(deliveries.len());
-        for (index, delivery) in deliveries.iter().enumerate() {
-            match CallEvent::decode(&delivery.message.body) {
-                Ok(event) => events.push((index, event)),
-                Err(error) => verdicts[index] = Verdict::Reject(reason(&error)),
+        let mut parts = vec![0..deliveries.len()];
+        while let Some(part) = parts.pop() {
+            // Read anew for each attempt: that is rare, and copies for it would be made every time.
+            let mut events = Vec::with_capacity(part.len());
+            for index in part.clone() {
+                match CallEvent::decode(&deliveries[index].message.body) {
+                    Ok(event) => events.push(event),
+                    Err(error) => verdicts[index] = Verdict::Reject(reason(&error)),
+                }
             }
-        }
-        if !events.is_empty() {
-            self.apply(&events, &mut verdicts).await?;
+            if events.is_empty() {
+                continue;
+            }
+            let (count, began) = (events.len(), Instant::now());
+            match self.store.apply(events, &self.rules, Utc::now()).await {
+                Ok(applied) => {
+                    self.metrics.applied(count, applied.rows_written, began.elapsed());
+                    self.outbox.publish(applied.alerts).await;
+                }
+                Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
+                Err(error) if part.len() == 1 => verdicts[part.start] = Verdict::Retry(reason(&error)),
+                Err(_) => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+            }
         }
         Ok(verdicts)
     }

@@ -26,6 +26,7 @@ pub use crm_contacts::CrmContacts;
 use dead_letters::DeadLetters;
 use events::Events;
 use metrics::Metrics;
+use outbox::Outbox;
 
 /// How many events a transaction takes at most. Rings are few and in a hurry; a batch of the others must be short
 /// enough for a ring to wait for.
@@ -92,7 +93,10 @@ impl CallWriter {
             (QueueName::Backfill, MAX_EVENTS),
         ];
         for (name, max_batch) in batches {
-            let events = Events::new(store.clone(), queue.clone(), Arc::clone(&rules), metrics.clone());
+            // One for each, so that what rings raise does not wait behind what bulk work does.
+            let (outbox, emptying) = Outbox::new(store.clone(), queue.clone());
+            tasks.spawn(emptying);
+            let events = Events::new(store.clone(), outbox, Arc::clone(&rules), metrics.clone());
             let worker = Worker::new(queue.clone(), name, max_batch, settings.pauses);
             tasks.spawn(worker.run(events, shutdown.clone()));
         }

@@ -1,4 +1,7 @@
 //! Publishes alerts after the transaction that raised them, and those that a crash left behind.
+//!
+//! They stand in their table since that transaction, so nobody need wait until they are on their way: an [`Outbox`]
+//! publishes those of one batch while the next is being written.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use queue::{Message, Queue, QueueName};
 use runtime::CancellationToken;
 use store::Store;
+use tokio::sync::mpsc;
 
 /// How often the table is searched for alerts that are not on their way.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -16,6 +20,35 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const LEFT_BEHIND_AFTER: TimeDelta = TimeDelta::seconds(5);
 
 const MAX_SWEPT: u32 = 256;
+
+/// So many batches may wait to be told of before whoever writes waits too.
+const MAX_WAITING: usize = 4;
+
+/// Takes alerts to be published, in their order. Its task ends, with all of them published, when the last handle is
+/// dropped.
+pub(crate) struct Outbox(mpsc::Sender<Vec<OutgoingAlert>>);
+
+impl Outbox {
+    /// An outbox, and the task that empties it.
+    pub(crate) fn new(store: Store, queue: Queue) -> (Self, impl Future<Output = ()>) {
+        let (sender, mut raised) = mpsc::channel(MAX_WAITING);
+        let emptying = async move {
+            let mut batches: Vec<Vec<OutgoingAlert>> = Vec::new();
+            while raised.recv_many(&mut batches, MAX_WAITING).await > 0 {
+                publish(&store, &queue, batches.drain(..).flatten().collect()).await;
+            }
+        };
+        (Self(sender), emptying)
+    }
+
+    /// Publishes alerts behind all that were handed in before.
+    pub(crate) async fn publish(&self, alerts: Vec<OutgoingAlert>) {
+        // The task is gone only when the runtime ends; then the sweep of another process finds them.
+        if !alerts.is_empty() && self.0.send(alerts).await.is_err() {
+            tracing::warn!("could not hand on alerts: they are swept up later");
+        }
+    }
+}
 
 /// Publishes alerts and notes that. What fails here is not lost: the sweep finds it.
 pub(crate) async fn publish(store: &Store, queue: &Queue, alerts: Vec<OutgoingAlert>) {
