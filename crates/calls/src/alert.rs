@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use callrail::{CallId, Direction};
+use trace::TraceContext;
 
 use crate::event::{DecodeError, EventKind};
 use crate::interaction::{Interaction, NAMESPACE, Outcome, interaction_id};
@@ -113,6 +114,9 @@ pub struct OutgoingAlert {
     /// How it came so far, to measure what a screen waits for.
     #[serde(default)]
     pub way: Way,
+    /// The trace of the event that raised it. Travels beside the JSON form.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 /// When an alert passed the steps between the receipt of its event, which is its `at`, and the screen.
@@ -150,6 +154,8 @@ pub(crate) struct Occasion<'a> {
     pub(crate) after: Option<&'a Interaction>,
     /// The linked contact.
     pub(crate) contact: Option<&'a Contact>,
+    /// The trace that the event belongs to.
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) now: DateTime<Utc>,
 }
 
@@ -276,6 +282,7 @@ impl Occasion<'_> {
                 matched_at: Some(self.now),
                 queued_at: None,
             },
+            trace: self.trace,
         }
     }
 }

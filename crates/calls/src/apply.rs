@@ -137,6 +137,7 @@ pub fn apply(
             before: state.row.as_ref(),
             after: after.as_ref(),
             contact,
+            trace: event.trace,
             now,
         };
         changes.alerts.extend(occasion.alerts());
@@ -182,6 +183,7 @@ pub fn amend(
         before: None,
         after: None,
         contact: Some(people.find(&link.contact()?)?),
+        trace: None,
         now,
     };
     occasion.amended()

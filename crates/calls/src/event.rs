@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use callrail::{CompanyId, WebhookKind};
+use trace::TraceContext;
 
 use crate::digest::Digest;
 use crate::snapshot::Snapshot;
@@ -41,6 +42,9 @@ pub struct CallEvent {
     pub changes: Vec<String>,
     /// The object as it came, redacted, unknown fields and all.
     pub raw: Map<String, Value>,
+    /// The trace that what follows from it belongs to. Says nothing of the call, and travels beside the JSON form.
+    #[serde(skip)]
+    pub trace: Option<TraceContext>,
 }
 
 impl CallEvent {

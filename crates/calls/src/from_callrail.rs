@@ -119,6 +119,7 @@ pub fn from_callrail(
         },
         changes,
         raw: call.object,
+        trace: None,
     })
 }
 

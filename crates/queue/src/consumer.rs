@@ -101,7 +101,7 @@ impl Consumer {
         reason: &str,
         now: DateTime<Utc>,
     ) -> Result<RetryOutcome, QueueError> {
-        let Delivery { mut message, tag } = delivery;
+        let Delivery { mut message, tag, .. } = delivery;
         let failures = self.one_failure_more(message.failures.take(), reason, now);
         let step = match self.queue {
             QueueName::Dead => Some(longest_rest(&self.retry_ladder)),
@@ -133,7 +133,7 @@ impl Consumer {
         if self.queue == QueueName::Dead {
             return self.retry(delivery, reason, now).await.map(|_| ());
         }
-        let Delivery { mut message, tag } = delivery;
+        let Delivery { mut message, tag, .. } = delivery;
         let failures = self.one_failure_more(message.failures.take(), reason, now);
         self.bury(tag, message, failures).await
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
+use trace::{Kind, Span, Tracer};
 
 use crate::metrics::Metrics;
 use crate::spool::Spool;
@@ -45,6 +46,7 @@ pub struct Queue {
     spool: Option<Spool>,
     retry_ladder: Arc<[Duration]>,
     metrics: Metrics,
+    tracer: Tracer,
 }
 
 #[derive(Clone, Debug)]
@@ -120,7 +122,14 @@ impl Queue {
             spool: None,
             retry_ladder: options.retry_ladder.into(),
             metrics: Metrics::default(),
+            tracer: Tracer::default(),
         })
+    }
+
+    /// The same queue, which tells of what is published and worked on for messages that belong to a trace.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// The same queue, which keeps on this machine's disk what the broker does not confirm in time, and sends it on when
@@ -143,7 +152,7 @@ impl Queue {
     }
 
     /// `Ok` when all of them are durable; after an error some may be there. They keep their order.
-    pub async fn publish_all(&self, queue: QueueName, messages: Vec<Message>) -> Result<(), QueueError> {
+    pub async fn publish_all(&self, queue: QueueName, mut messages: Vec<Message>) -> Result<(), QueueError> {
         if let Some(message) = messages
             .iter()
             .find(|message| message.body.len() > MAX_BODY_BYTES)
@@ -152,10 +161,37 @@ impl Queue {
                 size: message.body.len(),
             });
         }
-        match &self.spool {
+        let mut spans = self.begin_spans(queue, &mut messages);
+        let published = match &self.spool {
             Some(spool) => spool.publish(queue, messages).await,
             None => self.publish_without_spool(queue, messages).await,
+        };
+        if published.is_err() {
+            spans.iter_mut().for_each(Span::fail);
         }
+        published
+    }
+
+    /// The spans of publishing; what consumers do for the messages belongs under them.
+    fn begin_spans(&self, queue: QueueName, messages: &mut [Message]) -> Vec<Span> {
+        if !self.tracer.is_on() {
+            return Vec::new();
+        }
+        let mut spans = Vec::with_capacity(messages.len());
+        for message in messages {
+            let mut span = self
+                .tracer
+                .begin(format_args!("publish {queue}"), Kind::Producer, message.trace);
+            span.set("messaging.destination.name", queue.as_str());
+            span.set("messaging.message.id", message.id);
+            message.trace = span.context();
+            spans.push(span);
+        }
+        spans
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     async fn publish_without_spool(

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use trace::{Span, TraceContext};
 use uuid::Uuid;
 
 /// A reason is cut to this many bytes, so that it always fits a message header of any broker.
@@ -83,15 +84,18 @@ pub struct Message {
     pub body: Vec<u8>,
     /// What went wrong with it so far, if anything did.
     pub failures: Option<Failures>,
+    /// The trace it belongs to, if it does to one. Goes with it wherever it goes.
+    pub trace: Option<TraceContext>,
 }
 
 impl Message {
-    /// A message with which nothing has gone wrong.
+    /// A message with which nothing has gone wrong, and which belongs to no trace.
     pub fn new(id: Uuid, body: Vec<u8>) -> Self {
         Self {
             id,
             body,
             failures: None,
+            trace: None,
         }
     }
 
@@ -110,6 +114,7 @@ impl fmt::Debug for Message {
             .field("id", &self.id)
             .field("body_bytes", &self.body.len())
             .field("failures", &self.failures)
+            .field("trace", &self.trace)
             .finish()
     }
 }
@@ -152,7 +157,20 @@ impl Failures {
 pub struct Delivery {
     /// What was published. `retry` and `dead_letter` expect it unchanged.
     pub message: Message,
+    /// The work on it, for whoever tells of traces: what is done and published for it belongs under this.
+    pub span: Span,
     pub(crate) tag: Tag,
+}
+
+impl Delivery {
+    /// A delivery on which nobody works yet.
+    pub(crate) fn new(message: Message, tag: Tag) -> Self {
+        Self {
+            message,
+            span: Span::default(),
+            tag,
+        }
+    }
 }
 
 /// Which delivery of which consumer.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio_util::sync::CancellationToken;
+use trace::{Kind, Span};
 
 use crate::Queue;
 use crate::consumer::{Consumer, RetryOutcome};
@@ -105,11 +106,14 @@ impl Worker {
                 () = shutdown.cancelled() => return None,
                 batch = consumer.next_batch(self.max_batch) => batch,
             };
-            let deliveries = match batch {
+            let mut deliveries = match batch {
                 Ok(deliveries) => deliveries,
                 Err(error) => return Some(error),
             };
-            match handler.handle(&deliveries).await {
+            let together = self.begin_spans(&mut deliveries);
+            let handled = handler.handle(&deliveries).await;
+            drop(together);
+            match handled {
                 Ok(verdicts) => {
                     if let Err(error) = settle(&consumer, deliveries, verdicts).await {
                         return Some(error);
@@ -124,6 +128,10 @@ impl Worker {
                         pause_ms = pause.as_millis(),
                         "cannot work at present: gave the messages back"
                     );
+                    for delivery in &mut deliveries {
+                        delivery.span.set(VERDICT, "given back");
+                        delivery.span.fail();
+                    }
                     if let Err(error) = consumer.give_back(deliveries).await {
                         return Some(error);
                     }
@@ -132,7 +140,35 @@ impl Worker {
             }
         }
     }
+
+    /// Begins the span of the work on each message that belongs to a trace; returns that of the work on all of them.
+    fn begin_spans(&self, deliveries: &mut [Delivery]) -> Span {
+        let (tracer, name) = (self.queue.tracer(), self.name);
+        let traces = deliveries.iter().filter_map(|delivery| delivery.message.trace);
+        let mut together = tracer.begin_batch(format_args!("batch {name}"), traces);
+        together.set("messaging.destination.name", name.as_str());
+        together.set("messaging.batch.message_count", deliveries.len());
+        for delivery in deliveries {
+            let message = &delivery.message;
+            let mut span = tracer.begin_in_batch(
+                format_args!("process {name}"),
+                Kind::Consumer,
+                message.trace,
+                &together,
+            );
+            span.set("messaging.destination.name", name.as_str());
+            span.set("messaging.message.id", message.id);
+            if let Some(failures) = &message.failures {
+                span.set("trunkline.attempts_before", failures.attempts as usize);
+            }
+            delivery.span = span;
+        }
+        together
+    }
 }
+
+/// What became of a message, in its span.
+const VERDICT: &str = "trunkline.verdict";
 
 /// Acknowledges all that are done with one call, and sends the others their way. What an error leaves unsettled
 /// comes again when the consumer is dropped.
@@ -143,8 +179,17 @@ async fn settle(
 ) -> Result<(), QueueError> {
     let now = Utc::now();
     let mut done = Vec::with_capacity(deliveries.len());
-    for (delivery, verdict) in deliveries.into_iter().zip(verdicts) {
+    for (mut delivery, verdict) in deliveries.into_iter().zip(verdicts) {
         let id = delivery.message.id;
+        let (word, failed) = match &verdict {
+            Verdict::Done => ("done", false),
+            Verdict::Retry(_) => ("failed", true),
+            Verdict::Reject(_) => ("dead letter", true),
+        };
+        delivery.span.set(VERDICT, word);
+        if failed {
+            delivery.span.fail();
+        }
         match verdict {
             Verdict::Done => done.push(delivery),
             Verdict::Retry(reason) => match consumer.retry(delivery, &reason, now).await? {

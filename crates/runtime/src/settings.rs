@@ -347,6 +347,40 @@ pub const KEYS: &[Key] = &[
         "`text` or `json`. What is logged: `RUST_LOG`, `info` unless set.",
     )
     .read_by(EVERY_SERVICE),
+    key(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "Where a collector takes traces by OTLP over HTTP: `http://127.0.0.1:4318`. Without it nothing is told \
+         of them ([operations](operations.md#traces)).",
+    )
+    .read_by(EVERY_SERVICE),
+    key(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "Headers for the collector, as a provider of one wants them: `NAME=VALUE`, comma-separated, \
+         percent-encoded.",
+    )
+    .read_by(EVERY_SERVICE)
+    .secret(),
+    key(
+        "OTEL_SERVICE_NAME",
+        "",
+        "What the process is called in traces; `trunkline` for `run`, else the name of the service.",
+    )
+    .read_by(EVERY_SERVICE),
+    key(
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_always_on",
+        "Which traces are told of: `always_on`, `always_off`, `traceidratio`, or one of these behind \
+         `parentbased_`.",
+    )
+    .read_by(EVERY_SERVICE),
+    key(
+        "OTEL_TRACES_SAMPLER_ARG",
+        "1",
+        "For `traceidratio`: the share of the traces, from 0 to 1.",
+    )
+    .read_by(EVERY_SERVICE),
 ];
 
 /// The file with settings, in the working folder.

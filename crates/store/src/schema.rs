@@ -131,6 +131,7 @@ diesel::table! {
         push -> Bool,
         created_at -> SqlTime,
         published_at -> Nullable<SqlTime>,
+        trace -> Nullable<Text>,
     }
 }
 

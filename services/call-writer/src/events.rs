@@ -7,6 +7,7 @@ use calls::{CallEvent, MatchRules};
 use chrono::Utc;
 use queue::{Delivery, Handler, Outside, Verdict};
 use store::Store;
+use trace::{Kind, Span};
 
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
@@ -38,9 +39,19 @@ impl Handler for Events {
         while let Some(part) = parts.pop() {
             // Read anew for each attempt: that is rare, and copies for it would be made every time.
             let mut events = Vec::with_capacity(part.len());
+            let mut spans: Vec<Span> = Vec::with_capacity(part.len());
             for index in part.clone() {
                 match CallEvent::decode(&deliveries[index].message.body) {
-                    Ok(event) => events.push(event),
+                    Ok(event) => {
+                        let mut span = deliveries[index].span.child(format_args!("store"), Kind::Client);
+                        span.set_call(&event.call.call_sid);
+                        span.set("store.events", part.len());
+                        events.push(CallEvent {
+                            trace: span.context(),
+                            ..event
+                        });
+                        spans.push(span);
+                    }
                     Err(error) => verdicts[index] = Verdict::Reject(reason(&error)),
                 }
             }
@@ -50,14 +61,21 @@ impl Handler for Events {
             let (count, began) = (events.len(), Instant::now());
             match self.store.apply(events, &self.rules, Utc::now()).await {
                 Ok(applied) => {
+                    drop(spans);
                     self.metrics.applied(count, applied.rows_written, began.elapsed());
                     self.outbox.publish(applied.alerts).await;
                 }
-                Err(error) if error.is_outside() => return Err(Outside(Arc::new(error))),
-                Err(error) if part.len() == 1 => verdicts[part.start] = Verdict::Retry(reason(&error)),
-                Err(_) => {
-                    let middle = part.start + part.len() / 2;
-                    parts.extend([middle..part.end, part.start..middle]);
+                Err(error) => {
+                    spans.iter_mut().for_each(Span::fail);
+                    if error.is_outside() {
+                        return Err(Outside(Arc::new(error)));
+                    }
+                    if part.len() == 1 {
+                        verdicts[part.start] = Verdict::Retry(reason(&error));
+                    } else {
+                        let middle = part.start + part.len() / 2;
+                        parts.extend([middle..part.end, part.start..middle]);
+                    }
                 }
             }
         }

@@ -101,5 +101,8 @@ pub(crate) async fn sweep(store: Store, queue: Queue, shutdown: CancellationToke
 fn message(outgoing: &OutgoingAlert, now: DateTime<Utc>) -> Message {
     let mut queued = outgoing.clone();
     queued.way.queued_at = Some(now);
-    Message::new(queued.alert.id, queued.encode())
+    Message {
+        trace: queued.trace,
+        ..Message::new(queued.alert.id, queued.encode())
+    }
 }

@@ -111,6 +111,7 @@ mod tests {
             owner_id: owner_id.map(str::to_owned),
             push: true,
             way: Way::default(),
+            trace: None,
         }
     }
 

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use pusher::{Event, MAX_BATCH, Pusher, PusherError};
 use queue::{Delivery, Handler, Outside, Pauses, Queue, QueueName, Verdict, Worker};
 use runtime::CancellationToken;
+use trace::{Kind, Span};
 
 use crate::event::{Payload, events};
 use crate::metrics::{Metrics, Outcome};
@@ -56,10 +57,10 @@ impl Notifier {
         &self,
         pusher: &Pusher,
         alerts: &[Pushable],
+        deliveries: &[Delivery],
         verdicts: &mut [Verdict],
     ) -> Result<(), Outside> {
-        let all: Vec<Event> = alerts.iter().flat_map(|alert| &alert.events).cloned().collect();
-        if self.request(pusher, &all).await?.is_ok() {
+        if self.request(pusher, alerts, deliveries).await?.is_ok() {
             let now = (self.clock)();
             for alert in alerts {
                 self.metrics.pushed(&alert.outgoing, now);
@@ -67,7 +68,10 @@ impl Notifier {
             return Ok(());
         }
         for alert in alerts {
-            match self.request(pusher, &alert.events).await? {
+            match self
+                .request(pusher, std::slice::from_ref(alert), deliveries)
+                .await?
+            {
                 Ok(()) => self.metrics.pushed(&alert.outgoing, (self.clock)()),
                 Err(refusal) => {
                     self.metrics.count(Outcome::Refused, 1);
@@ -79,10 +83,33 @@ impl Notifier {
     }
 
     /// One request; the inner error is Pusher's refusal of what is in it.
-    async fn request(&self, pusher: &Pusher, events: &[Event]) -> Result<Result<(), PusherError>, Outside> {
+    async fn request(
+        &self,
+        pusher: &Pusher,
+        alerts: &[Pushable],
+        deliveries: &[Delivery],
+    ) -> Result<Result<(), PusherError>, Outside> {
+        let events: Vec<Event> = alerts.iter().flat_map(|alert| &alert.events).cloned().collect();
+        let mut spans: Vec<Span> = alerts
+            .iter()
+            .map(|alert| {
+                let told = &alert.outgoing.alert;
+                let mut span = deliveries[alert.index]
+                    .span
+                    .child(format_args!("push"), Kind::Client);
+                span.set("alert.kind", told.kind.as_str());
+                span.set_call(&told.call_sid);
+                span.set("push.events", events.len());
+                span
+            })
+            .collect();
         let began = Instant::now();
-        let answer = pusher.publish_batch(events, (self.clock)()).await;
+        let answer = pusher.publish_batch(&events, (self.clock)()).await;
         self.metrics.answered_after(began.elapsed());
+        if answer.is_err() {
+            spans.iter_mut().for_each(Span::fail);
+        }
+        drop(spans);
         match answer {
             Err(error) if error.is_outside() => Err(Outside(Arc::new(error))),
             answer => Ok(answer),
@@ -114,7 +141,7 @@ impl Handler for Notifier {
                 }
             }
         }
-        self.publish(pusher, &alerts, &mut verdicts).await?;
+        self.publish(pusher, &alerts, deliveries, &mut verdicts).await?;
         Ok(verdicts)
     }
 }

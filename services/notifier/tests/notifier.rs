@@ -156,6 +156,7 @@ fn alert(number: u128, kind: AlertKind) -> OutgoingAlert {
         owner_id: None,
         push: true,
         way: Way::default(),
+        trace: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod budget;
 mod commands;
 mod parts;
 mod services;
+mod traces;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -15,9 +15,10 @@ use recordings::Archive;
 use runtime::settings::Span;
 use runtime::{CancellationToken, Health, Settings, SettingsError, Supervisor};
 use store::{RequestClass, Store, StoreError};
+use trace::Export;
 use webhook_ingest::WebhookIngest;
 
-use crate::parts;
+use crate::{parts, traces};
 
 /// How long to wait before the database is asked again whether it is there.
 const DATABASE_PAUSES: Pauses = Pauses {
@@ -83,6 +84,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         .then(|| api_settings(settings, runs(Service::WebhookIngest), archive.clone()))
         .transpose()?;
     let spool = parts::spool(settings)?;
+    let export = traces::export(settings, services)?;
     parts::callrail_access(settings)?;
     let writer_settings = runs(Service::CallWriter)
         .then(|| writer_settings(settings))
@@ -102,7 +104,10 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     let health_listener = sockets.listen("METRICS_ADDRESS", metrics_address)?;
 
     let store = store(settings, services, &health_listener).await?;
-    let queue = parts::service_queue(settings).await?;
+    // Dropped when all else is done: then the last spans are sent.
+    let (tracer, _exporting) = export.map(Export::start).transpose()?.unzip();
+    let tracer = tracer.unwrap_or_default();
+    let queue = parts::service_queue(settings).await?.with_tracer(tracer.clone());
     let mut health = Health::new();
     queue.register_metrics(health.registry());
     let mut supervisor = Supervisor::new(grace);
@@ -143,7 +148,7 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
             let queue = queue.clone().with_spool(spool).await;
             let queue = queue
                 .context("cannot keep webhooks while RabbitMQ is away: set DATA_DIR to a folder for that")?;
-            Some(WebhookIngest::new(ingest_settings, queue, &mut health))
+            Some(WebhookIngest::new(ingest_settings, queue, tracer, &mut health))
         }
         None => None,
     };

@@ -9,15 +9,20 @@ use calls::{CallEvent, EventKind, Origin, QuarantinedDelivery, Receipt, Unreadab
 use chrono::{DateTime, Utc};
 use queue::{Failures, Message, Queue, QueueError, QueueName};
 use runtime::in_one_line;
+use trace::{Span, TraceContext, Tracer};
 use uuid::Uuid;
 
 use crate::Settings;
 use crate::metrics::{Metrics, Outcome};
 
+/// Header: the trace that CallRail's delivery belongs to, if it says so.
+const TRACE_HEADER: &str = "traceparent";
+
 /// Verifies, reads and publishes deliveries.
 pub(crate) struct Acceptor {
     settings: Settings,
     queue: Queue,
+    tracer: Tracer,
     pub(crate) metrics: Metrics,
 }
 
@@ -25,6 +30,7 @@ pub(crate) struct Acceptor {
 pub(crate) struct Verified<'a> {
     body: &'a [u8],
     key: &'a SigningKey,
+    trace: Option<TraceContext>,
 }
 
 /// What became of a delivery: either way it is durable.
@@ -48,10 +54,11 @@ pub(crate) enum NotAccepted {
 }
 
 impl Acceptor {
-    pub(crate) fn new(settings: Settings, queue: Queue, metrics: Metrics) -> Self {
+    pub(crate) fn new(settings: Settings, queue: Queue, tracer: Tracer, metrics: Metrics) -> Self {
         Self {
             settings,
             queue,
+            tracer,
             metrics,
         }
     }
@@ -65,7 +72,8 @@ impl Acceptor {
         let signatures = [SIGNATURE_HEADER, ALTERNATIVE_SIGNATURE_HEADER];
         let signatures = signatures.into_iter().flat_map(|name| headers.get_all(name));
         let key = self.settings.signing_keys.verify(signatures, body)?;
-        Ok(Verified { body, key })
+        let trace = self.tracer.is_on().then(|| trace_of(headers)).flatten();
+        Ok(Verified { body, key, trace })
     }
 
     /// Makes a verified delivery durable: as an event when it can be read, as a quarantined body when not.
@@ -78,6 +86,31 @@ impl Acceptor {
     ) -> Result<Accepted, NotAccepted> {
         let event_id = Uuid::now_v7();
         let kind = kind.map(EventKind::from);
+        let mut span = self
+            .tracer
+            .begin_trace(format_args!("webhook"), received_at, delivery.trace);
+        span.set("event.id", event_id);
+        span.set("webhook.kind", kind.map_or("unknown", EventKind::as_str));
+        let accepted = self
+            .accept_as(event_id, delivery, kind, company_in_url, received_at, &mut span)
+            .await;
+        match &accepted {
+            Ok(Accepted::Published(_)) => span.set("webhook.outcome", "published"),
+            Ok(Accepted::Quarantined(_)) => span.set("webhook.outcome", "quarantined"),
+            Err(_) => span.fail(),
+        }
+        accepted
+    }
+
+    async fn accept_as(
+        &self,
+        event_id: Uuid,
+        delivery: Verified<'_>,
+        kind: Option<EventKind>,
+        company_in_url: Option<CompanyId>,
+        received_at: DateTime<Utc>,
+        span: &mut Span,
+    ) -> Result<Accepted, NotAccepted> {
         let unreadable = match self.read(&delivery, event_id, kind, received_at) {
             Ok(event) => {
                 delivery.key.allows(event.company.as_ref())?;
@@ -87,14 +120,16 @@ impl Acceptor {
                         "a webhook came to another company's URL: the company in its signed body is taken"
                     );
                 }
-                return self.publish(event).await;
+                span.set_call(&event.call.call_sid);
+                return self.publish(event, span.context()).await;
             }
             Err(unreadable) => unreadable,
         };
         let company = delivery.key.company().cloned();
         let redaction = self.settings.reading.redaction;
         let kept = QuarantinedDelivery::new(kind, received_at, company, delivery.body, redaction);
-        self.quarantine(event_id, &kept, in_one_line(&unreadable)).await
+        let reason = in_one_line(&unreadable);
+        self.quarantine(event_id, &kept, reason, span.context()).await
     }
 
     fn read(
@@ -116,15 +151,17 @@ impl Acceptor {
         Ok(from_callrail(object, receipt, self.settings.reading)?)
     }
 
-    async fn publish(&self, event: CallEvent) -> Result<Accepted, NotAccepted> {
+    async fn publish(&self, event: CallEvent, trace: Option<TraceContext>) -> Result<Accepted, NotAccepted> {
         let queue = if event.kind.is_progress() {
             QueueName::Progress
         } else {
             QueueName::Live
         };
-        self.queue
-            .publish(queue, Message::new(event.event_id, event.encode()))
-            .await?;
+        let message = Message {
+            trace,
+            ..Message::new(event.event_id, event.encode())
+        };
+        self.queue.publish(queue, message).await?;
         self.metrics.count(Outcome::Accepted);
         tracing::debug!(
             event.id = %event.event_id,
@@ -140,24 +177,36 @@ impl Acceptor {
         id: Uuid,
         kept: &QuarantinedDelivery,
         reason: String,
+        trace: Option<TraceContext>,
     ) -> Result<Accepted, NotAccepted> {
         tracing::warn!(
             event.id = %id,
             reason,
             "a signed webhook is no call that can be read: it is kept as a dead letter"
         );
-        let mut message = Message::new(id, kept.encode());
-        message.failures = Some(Failures {
-            queue: QueueName::Live,
-            reason,
-            attempts: 0,
-            first_failed_at: kept.received_at,
-            last_failed_at: kept.received_at,
-        });
+        let message = Message {
+            failures: Some(Failures {
+                queue: QueueName::Live,
+                reason,
+                attempts: 0,
+                first_failed_at: kept.received_at,
+                last_failed_at: kept.received_at,
+            }),
+            trace,
+            ..Message::new(id, kept.encode())
+        };
         self.queue.publish(QueueName::Dead, message).await?;
         self.metrics.count(Outcome::Quarantined);
         Ok(Accepted::Quarantined(id))
     }
+}
+
+/// What the sender says of his own trace. If he says it more than once, or not as the standard wants it, he has said
+/// nothing.
+fn trace_of(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut told = headers.get_all(TRACE_HEADER);
+    let only = told.next().filter(|_| told.next().is_none())?;
+    only.to_str().ok()?.parse().ok()
 }
 
 /// Why a signed delivery is kept in quarantine. The texts hold nothing of its body.

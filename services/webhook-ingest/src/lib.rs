@@ -17,6 +17,7 @@ use callrail::SigningKeys;
 use calls::{PhoneNumber, Reading};
 use queue::{Queue, Readiness};
 use runtime::{Condition, Health, in_one_line};
+use trace::Tracer;
 
 use accept::Acceptor;
 use body::BodyReader;
@@ -49,7 +50,7 @@ struct Parts {
 
 impl WebhookIngest {
     /// Registers the service's metrics and its check: that the queue, or its spool, takes messages.
-    pub fn new(settings: Settings, queue: Queue, health: &mut Health) -> Self {
+    pub fn new(settings: Settings, queue: Queue, tracer: Tracer, health: &mut Health) -> Self {
         if settings.signing_keys.is_empty() {
             tracing::error!(
                 "no signing key is set, so every webhook is refused: set CALLRAIL_SIGNING_KEYS to the key on the \
@@ -66,7 +67,7 @@ impl WebhookIngest {
         });
         Self(web::Data::new(Parts {
             failed_signatures: FailedSignatures::new(settings.trusted_proxies.clone()),
-            acceptor: Acceptor::new(settings, queue, metrics),
+            acceptor: Acceptor::new(settings, queue, tracer, metrics),
             body_reader: BodyReader::default(),
         }))
     }

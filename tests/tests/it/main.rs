@@ -37,3 +37,4 @@ mod samples;
 mod scaled;
 mod settings;
 mod spool;
+mod traces;

@@ -323,15 +323,13 @@ impl Committer {
         }
         let deliver = |(id, message)| {
             outstanding.hold(consumer.number, id);
-            Delivery {
-                message,
-                tag: Tag {
-                    consumer: consumer.number,
-                    generation: 0,
-                    id,
-                    returned: 0,
-                },
-            }
+            let tag = Tag {
+                consumer: consumer.number,
+                generation: 0,
+                id,
+                returned: 0,
+            };
+            Delivery::new(message, tag)
         };
         Ok(read.into_iter().map(deliver).collect())
     }

@@ -22,6 +22,7 @@ diesel::table! {
         message_id -> Text,
         body -> Binary,
         failures -> Nullable<Text>,
+        trace -> Nullable<Text>,
     }
 }
 
@@ -35,7 +36,22 @@ pub(super) struct Transaction<'a> {
     connection: &'a mut SqliteConnection,
 }
 
-type Row = (i64, String, Vec<u8>, Option<String>);
+type Row = (i64, String, Vec<u8>, Option<String>, Option<String>);
+
+/// What a [`Row`] is read from.
+const ROW: (
+    messages::id,
+    messages::message_id,
+    messages::body,
+    messages::failures,
+    messages::trace,
+) = (
+    messages::id,
+    messages::message_id,
+    messages::body,
+    messages::failures,
+    messages::trace,
+);
 
 #[derive(QueryableByName)]
 struct Number {
@@ -105,12 +121,7 @@ impl Database {
             .filter(messages::id.gt(cursor))
             .order(messages::id)
             .limit(i64::try_from(max).unwrap_or(i64::MAX))
-            .select((
-                messages::id,
-                messages::message_id,
-                messages::body,
-                messages::failures,
-            ));
+            .select(ROW);
         read_rows(
             query.load_iter::<Row, DefaultLoadingMode>(&mut self.connection)?,
             room,
@@ -126,12 +137,7 @@ impl Database {
                     .sql("))"),
             )
             .order(messages::id)
-            .select((
-                messages::id,
-                messages::message_id,
-                messages::body,
-                messages::failures,
-            ));
+            .select(ROW);
         read_rows(
             query.load_iter::<Row, DefaultLoadingMode>(&mut self.connection)?,
             room,
@@ -145,15 +151,7 @@ impl Database {
             .filter(messages::id.gt(after))
             .order(messages::id)
             .limit(i64::try_from(max).unwrap_or(i64::MAX))
-            .select((
-                messages::queue,
-                (
-                    messages::id,
-                    messages::message_id,
-                    messages::body,
-                    messages::failures,
-                ),
-            ));
+            .select((messages::queue, ROW));
         let mut kept = Vec::new();
         for row in query.load_iter::<(String, Row), DefaultLoadingMode>(&mut self.connection)? {
             let (queue, row) = row?;
@@ -220,6 +218,7 @@ impl Transaction<'_> {
             messages::message_id.eq(message.id.to_string()),
             messages::body.eq(message.body.as_slice()),
             messages::failures.eq(message.failures.as_ref().map(to_json).transpose()?),
+            messages::trace.eq(message.trace.map(|trace| trace.to_string())),
         );
         diesel::insert_into(messages::table)
             .values(row)
@@ -247,8 +246,8 @@ impl Transaction<'_> {
     /// Moves a message to `queue`, with these failures.
     pub(super) fn transfer(&mut self, id: i64, queue: QueueName, failures: &Failures) -> QueryResult<()> {
         diesel::sql_query(
-            "insert into messages (queue, message_id, body, failures)
-             select ?, message_id, body, ? from messages where id = ?",
+            "insert into messages (queue, message_id, body, failures, trace)
+             select ?, message_id, body, ?, trace from messages where id = ?",
         )
         .bind::<Text, _>(queue.as_str())
         .bind::<Text, _>(to_json(failures)?)
@@ -260,8 +259,8 @@ impl Transaction<'_> {
     /// Takes a message, with these failures, out of its queue until `due_at`.
     pub(super) fn delay(&mut self, id: i64, due_at: i64, failures: &Failures) -> QueryResult<()> {
         diesel::sql_query(
-            "insert into delayed (due_at, queue, message_id, body, failures)
-             select ?, queue, message_id, body, ? from messages where id = ?",
+            "insert into delayed (due_at, queue, message_id, body, failures, trace)
+             select ?, queue, message_id, body, ?, trace from messages where id = ?",
         )
         .bind::<BigInt, _>(due_at)
         .bind::<Text, _>(to_json(failures)?)
@@ -276,8 +275,8 @@ impl Transaction<'_> {
         const DUE: &str = "from delayed where due_at <= ?1 or due_at > ?2 order by due_at, id limit ?3";
         for statement in [
             format!(
-                "insert into messages (queue, message_id, body, failures)
-                 select queue, message_id, body, failures {DUE}"
+                "insert into messages (queue, message_id, body, failures, trace)
+                 select queue, message_id, body, failures, trace {DUE}"
             ),
             format!("delete from delayed where id in (select id {DUE})"),
         ] {
@@ -313,7 +312,7 @@ fn read_rows(
     Ok(read)
 }
 
-fn read_row((id, message_id, body, failures): Row) -> QueryResult<(i64, Message)> {
+fn read_row((id, message_id, body, failures, trace): Row) -> QueryResult<(i64, Message)> {
     let failures = failures
         .map(|json| serde_json::from_str(&json))
         .transpose()
@@ -322,6 +321,8 @@ fn read_row((id, message_id, body, failures): Row) -> QueryResult<(i64, Message)
         id: Uuid::parse_str(&message_id).map_err(|error| damaged(id, &error))?,
         body,
         failures,
+        // No reason to hold up a message.
+        trace: trace.and_then(|text| text.parse().ok()),
     };
     Ok((id, message))
 }

@@ -32,7 +32,8 @@ const SCHEMA: &str = "
         queue text not null,
         message_id text not null,
         body blob not null,
-        failures text
+        failures text,
+        trace text
     );
     create index messages_by_queue on messages (queue);
     create table delayed (
@@ -41,11 +42,16 @@ const SCHEMA: &str = "
         queue text not null,
         message_id text not null,
         body blob not null,
-        failures text
+        failures text,
+        trace text
     );
     create index delayed_by_due_at on delayed (due_at);
     create index delayed_by_queue on delayed (queue);
 ";
+
+/// Columns that a file may be without that an earlier version made. That version goes on with them there: it leaves them
+/// empty, and so this is no newer format.
+const ADDED: [(&str, &str); 2] = [("messages", "trace"), ("delayed", "trace")];
 
 /// Opens the file (an absolute path), or makes it with the folders it needs. What it makes is for this user only, for
 /// bodies are personal data.
@@ -124,7 +130,10 @@ fn prepare(connection: &mut SqliteConnection) -> QueryResult<FileFormat> {
     connection.batch_execute("pragma synchronous = full; begin immediate")?;
     // Looked at again: another process may have been faster.
     if let Some(format) = file_format(connection)? {
-        connection.batch_execute("rollback")?;
+        if let FileFormat::Known = format {
+            add_missing_columns(connection)?;
+        }
+        connection.batch_execute("commit")?;
         return Ok(format);
     }
     connection.batch_execute(SCHEMA)?;
@@ -151,6 +160,17 @@ fn file_format(connection: &mut SqliteConnection) -> QueryResult<Option<FileForm
         (_, version, _) if version > FORMAT => Some(FileFormat::Newer(version)),
         _ => Some(FileFormat::Known),
     })
+}
+
+fn add_missing_columns(connection: &mut SqliteConnection) -> QueryResult<()> {
+    for (table, column) in ADDED {
+        let count =
+            format!("select count(*) as value from pragma_table_info('{table}') where name = '{column}'");
+        if number(connection, &count)? == 0 {
+            connection.batch_execute(&format!("alter table {table} add column {column} text"))?;
+        }
+    }
+    Ok(())
 }
 
 fn use_write_ahead_log(connection: &mut SqliteConnection) -> QueryResult<()> {

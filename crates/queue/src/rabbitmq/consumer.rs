@@ -285,10 +285,8 @@ impl Feeder {
             id: i64::try_from(delivery.delivery_tag).unwrap_or(i64::MAX),
             returned: delivery_count(&delivery.properties),
         };
-        Delivery {
-            message: message_from(&delivery.properties, delivery.data, self.queue, Utc::now()),
-            tag,
-        }
+        let message = message_from(&delivery.properties, delivery.data, self.queue, Utc::now());
+        Delivery::new(message, tag)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::message::{Failures, Message, QueueName};
 
 /// Header: what went wrong so far, in JSON.
 const FAILURES: &str = "x-trunkline-failures";
+/// Header: the trace it belongs to, under the name that the standard gives it for messages, too.
+const TRACE: &str = "traceparent";
 /// Header set by quorum queues: how often it was delivered before.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 /// Header set by the broker on what it moved: an array of tables, the last death first.
@@ -24,15 +26,20 @@ pub(super) fn properties_of(message: &Message) -> BasicProperties {
         .with_delivery_mode(PERSISTENT)
         .with_message_id(message.id.to_string().into());
     // Failures always fit JSON.
-    let Some(json) = message
+    let failures = message
         .failures
         .as_ref()
-        .and_then(|failures| serde_json::to_string(failures).ok())
-    else {
-        return properties;
-    };
+        .and_then(|failures| serde_json::to_string(failures).ok());
+    let trace = message.trace.map(|trace| trace.to_string());
     let mut headers = FieldTable::default();
-    headers.insert(FAILURES.into(), AMQPValue::LongString(json.into()));
+    for (name, text) in [(FAILURES, failures), (TRACE, trace)] {
+        if let Some(text) = text {
+            headers.insert(name.into(), AMQPValue::LongString(text.into()));
+        }
+    }
+    if headers.inner().is_empty() {
+        return properties;
+    }
     properties.with_headers(headers)
 }
 
@@ -56,7 +63,13 @@ pub(super) fn message_from(
         let reason = "the broker gave it up: it came back too often";
         failures = Some(Failures::after(failures, home, reason, now));
     }
-    Message { id, body, failures }
+    let trace = text_header(properties, TRACE).and_then(|text| text.parse().ok());
+    Message {
+        id,
+        body,
+        failures,
+        trace,
+    }
 }
 
 /// How often the broker says that it delivered the message before.
@@ -117,7 +130,22 @@ mod tests {
         };
         assert_eq!(read(b"one").id, read(b"one").id);
         assert_ne!(read(b"one").id, read(b"two").id);
-        assert_eq!(read(b"one").failures, None);
+        assert_eq!((read(b"one").failures, read(b"one").trace), (None, None));
+    }
+
+    #[test]
+    fn a_trace_that_is_none_does_not_keep_a_message_from_being_read() {
+        for (name, value) in [
+            (TRACE, AMQPValue::LongString("00-0-0-01".into())),
+            (TRACE, AMQPValue::LongString(vec![0xff; 55].into())),
+            (TRACE, AMQPValue::Boolean(true)),
+        ] {
+            let mut headers = FieldTable::default();
+            headers.insert(name.into(), value);
+            let properties = BasicProperties::default().with_headers(headers);
+            let message = message_from(&properties, vec![1], QueueName::Live, Utc::now());
+            assert_eq!((message.trace, message.body), (None, vec![1]));
+        }
     }
 
     #[test]

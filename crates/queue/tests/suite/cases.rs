@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use queue::{Consumer, Delivery, Message, Queue, QueueName};
+use trace::TraceContext;
 use uuid::Uuid;
 
 use crate::backend::within_deadline;
@@ -18,12 +19,24 @@ pub(crate) use failing::*;
 pub(crate) use settling::*;
 pub(crate) use working::*;
 
-/// A message whose body is a number.
+/// A message whose body is a number, and which belongs to the trace of that number.
 pub(crate) fn numbered(number: u32) -> Message {
-    Message::new(Uuid::now_v7(), number.to_string().into_bytes())
+    Message {
+        trace: Some(trace(number)),
+        ..Message::new(Uuid::now_v7(), number.to_string().into_bytes())
+    }
 }
 
-/// The numbers in the bodies.
+fn trace(number: u32) -> TraceContext {
+    let text = format!(
+        "00-{:032x}-{:016x}-01",
+        u128::from(number) + 1,
+        u64::from(number) + 1
+    );
+    text.parse().unwrap()
+}
+
+/// The numbers in the bodies. Whatever happened to the messages, their traces went with them.
 pub(crate) fn numbers(deliveries: &[Delivery]) -> Vec<u32> {
     deliveries.iter().map(number).collect()
 }
@@ -50,10 +63,10 @@ pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn number(delivery: &Delivery) -> u32 {
-    std::str::from_utf8(&delivery.message.body)
-        .unwrap()
-        .parse()
-        .unwrap()
+    let message = &delivery.message;
+    let number = std::str::from_utf8(&message.body).unwrap().parse().unwrap();
+    assert_eq!(message.trace, Some(trace(number)));
+    number
 }
 
 pub(crate) async fn publish(queue: &Queue, name: QueueName, numbers: std::ops::Range<u32>) {

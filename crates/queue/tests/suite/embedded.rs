@@ -249,6 +249,35 @@ async fn a_damaged_queue_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_of_an_earlier_version_is_taken_over_with_its_messages() {
+    let backend = Embedded::fresh();
+    let queue = backend.open().await;
+    queue.publish(QueueName::Live, numbered(1)).await.unwrap();
+    queue.publish(QueueName::Alerts, numbered(2)).await.unwrap();
+    let mut consumer = queue.consume(QueueName::Alerts).await.unwrap();
+    let delivery = next_batch(&mut consumer, 1).await.remove(0);
+    consumer.retry(delivery, "again", at(0)).await.unwrap();
+    drop((consumer, queue));
+    let mut outside = SqliteConnection::establish(backend.path().to_str().unwrap()).unwrap();
+    outside
+        .batch_execute(
+            "pragma busy_timeout = 5000; alter table messages drop column trace; alter table delayed drop column trace",
+        )
+        .unwrap();
+
+    let queue = backend.open().await;
+    queue.publish(QueueName::Live, numbered(3)).await.unwrap();
+    let mut live = queue.consume(QueueName::Live).await.unwrap();
+    let mut batch = collect(&mut live, 2).await;
+    assert_eq!(numbers(&batch[1..]), [3]);
+    let mut alerts = queue.consume(QueueName::Alerts).await.unwrap();
+    batch.extend(next_batch(&mut alerts, 1).await);
+    let of_then = [&batch[0].message, &batch[2].message];
+    assert_eq!(of_then.map(|message| &message.body[..]), [b"1", b"2"]);
+    assert_eq!(of_then.map(|message| message.trace), [None, None]);
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_program_is_refused() {
     let backend = Embedded::fresh();
     drop(backend.open().await);

@@ -37,10 +37,10 @@ pub(super) fn insert(
         .collect::<Result<Vec<_>, _>>()?;
     let new: Vec<New> = Statement::new(
         "insert into trunkline.alerts
-             (id, call_sid, interaction_id, kind, at, payload, owner_id, push, created_at)
-         select id, call_sid, interaction_id, kind, at, payload::json, owner_id, push, created_at
-         from unnest({}, {}, {}, {}, {}, {}, {}, {}, {})
-             as new (id, call_sid, interaction_id, kind, at, payload, owner_id, push, created_at)
+             (id, call_sid, interaction_id, kind, at, payload, owner_id, push, created_at, trace)
+         select id, call_sid, interaction_id, kind, at, payload::json, owner_id, push, created_at, trace
+         from unnest({}, {}, {}, {}, {}, {}, {}, {}, {}, {})
+             as new (id, call_sid, interaction_id, kind, at, payload, owner_id, push, created_at, trace)
          on conflict do nothing
          returning id",
     )
@@ -53,6 +53,7 @@ pub(super) fn insert(
     .optional_texts(rows.iter().map(|row| &row.owner_id))
     .bools(rows.iter().map(|row| row.push))
     .times(rows.iter().map(|row| row.created_at))
+    .optional_texts(rows.iter().map(|row| &row.trace))
     .load(connection)?;
     let new: HashSet<Uuid> = new.into_iter().map(|new| new.id.0).collect();
     raised.retain(|outgoing| outgoing.push && new.contains(&outgoing.alert.id));
@@ -91,7 +92,7 @@ impl Postgres {
         self.read(move |connection| {
             let rows: Vec<AlertRow> = Statement::new(
                 "select id, call_sid, interaction_id, kind, at, payload::text as payload, owner_id, push,
-                        created_at, published_at
+                        created_at, published_at, trace
                  from trunkline.alerts
                  where published_at is null and push and created_at < {}
                  order by created_at
@@ -115,7 +116,7 @@ impl Postgres {
         self.read(move |connection| {
             let rows: Vec<AlertRow> = Statement::new(
                 "select id, call_sid, interaction_id, kind, at, payload::text as payload, owner_id, push,
-                        created_at, published_at
+                        created_at, published_at, trace
                  from trunkline.alerts
                  where created_at >= {}
                  order by created_at, id

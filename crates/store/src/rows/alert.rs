@@ -22,6 +22,7 @@ pub(crate) struct AlertRow {
     pub(crate) push: bool,
     pub(crate) created_at: Time,
     pub(crate) published_at: Option<Time>,
+    pub(crate) trace: Option<String>,
 }
 
 impl AlertRow {
@@ -38,6 +39,7 @@ impl AlertRow {
             push: outgoing.push,
             created_at: Time(now),
             published_at: None,
+            trace: outgoing.trace.map(|trace| trace.to_string()),
         })
     }
 
@@ -50,6 +52,8 @@ impl AlertRow {
                 matched_at: Some(self.created_at.0),
                 queued_at: None,
             },
+            // No reason to hold up an alert.
+            trace: self.trace.and_then(|text| text.parse().ok()),
         };
         Ok(RaisedAlert {
             outgoing,

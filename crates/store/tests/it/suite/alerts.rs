@@ -4,7 +4,7 @@ use calls::{AlertKind, OutgoingAlert};
 use store::Store;
 
 use super::Database;
-use crate::samples::{CALLER, apply, at, customer, missed_call, post_call, pre_call, tagged};
+use crate::samples::{CALLER, TRACE, apply, at, customer, missed_call, post_call, pre_call, tagged};
 
 fn kinds(alerts: &[OutgoingAlert]) -> Vec<AlertKind> {
     alerts.iter().map(|outgoing| outgoing.alert.kind).collect()
@@ -37,6 +37,7 @@ pub(crate) async fn an_alert_is_returned_once<D: Database>() {
 pub(crate) async fn an_unpublished_alert_is_found_once_it_is_old_enough<D: Database>() {
     let database = D::fresh().await;
     let raised = apply(database.store(), [pre_call(1)], at(2)).await.alerts;
+    assert_eq!(raised[0].trace, Some(TRACE.parse().unwrap()));
     assert_eq!(unpublished(database.store(), 2).await, []);
     assert_eq!(unpublished(database.store(), 3).await, raised);
     assert_eq!(unpublished(&database.reopen().await, 3).await, raised);

@@ -20,8 +20,8 @@ use store::{Store, StoreError};
 use tokio::time::timeout;
 
 use super::{LIMIT, Line};
-use crate::parts;
 use crate::services::{self, Service};
+use crate::{parts, traces};
 
 /// How long a process of our own may take to say how it is.
 const READINESS: Duration = Duration::from_secs(3);
@@ -71,6 +71,7 @@ fn unfit(settings: &Settings) -> Vec<anyhow::Error> {
         read(services::writer_settings(settings)),
         read(settings.get_or_default::<Span>("SHUTDOWN_GRACE")),
         read(settings.get_or_default::<LogFormat>("LOG_FORMAT")),
+        read(traces::export(settings, &Service::ALL)),
         read(address(settings, "HTTP_ADDRESS")),
         read(address(settings, "METRICS_ADDRESS")),
     ];

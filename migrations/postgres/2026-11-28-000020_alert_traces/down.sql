@@ -1,0 +1,1 @@
+alter table trunkline.alerts drop column trace;

@@ -1,0 +1,1 @@
+alter table alerts drop column trace;
