@@ -9,9 +9,9 @@ use calls::{
 };
 use chrono::{DateTime, Utc};
 
-use crate::StoreError;
 use crate::import::CallsProgress;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow, call_id};
+use crate::{Matches, StoreError};
 
 /// Events by the call they are about, the calls in the order of their ids, the events of a call in their own.
 pub(crate) struct Batch {
@@ -94,6 +94,21 @@ impl Batch {
         }
         Ok(work)
     }
+}
+
+/// How the callers of the rows that are new were matched.
+pub(crate) fn matches(work: &[CallWork]) -> Matches {
+    let mut matches = Matches::default();
+    let new = work.iter().filter(|call| !call.had_row);
+    for row in new.filter_map(|call| call.changes.row.as_ref()) {
+        let count = match &row.link {
+            link if !link.candidates.is_empty() => &mut matches.ambiguous,
+            link if link.is_set() => &mut matches.matched,
+            _ => &mut matches.unmatched,
+        };
+        *count += 1;
+    }
+    matches
 }
 
 impl CallWork {

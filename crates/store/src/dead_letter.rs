@@ -29,6 +29,17 @@ pub struct DeadLetter {
     pub body: Vec<u8>,
 }
 
+/// How many dead letters wait for somebody to look at them, by how often they were tried.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitingDeadLetters {
+    /// Never: signed webhooks that are no calls.
+    pub never_tried: u64,
+    /// Once: they can never work, or the broker gave them up.
+    pub tried_once: u64,
+    /// Again and again: they failed each time.
+    pub tried_often: u64,
+}
+
 /// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeadLetterState {

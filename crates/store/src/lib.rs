@@ -37,7 +37,7 @@ use uuid::Uuid;
 
 pub use activity::Activity;
 pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople, PeopleSearch};
-pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter};
+pub use dead_letter::{DeadLetter, DeadLetterState, KeptDeadLetter, WaitingDeadLetters};
 pub use erasure::Erased;
 pub use error::StoreError;
 pub use import::{
@@ -83,6 +83,19 @@ pub struct Applied {
     pub alerts: Vec<OutgoingAlert>,
     /// How many interactions were written.
     pub rows_written: usize,
+    /// How the callers of those that were new were matched.
+    pub matches: Matches,
+}
+
+/// How callers were matched with the CRM's people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// With the only one who has the number.
+    pub matched: usize,
+    /// Several have it: the call is on the review list.
+    pub ambiguous: usize,
+    /// With nobody.
+    pub unmatched: usize,
 }
 
 /// Everything known of one call.
@@ -341,6 +354,11 @@ impl Store {
             .dead_letters(Some(DeadLetterState::Waiting), limit, None)
             .await?;
         Ok(waiting.into_iter().map(|kept| kept.letter).collect())
+    }
+
+    /// How many dead letters wait for somebody to look at them.
+    pub async fn count_waiting_dead_letters(&self) -> Result<WaitingDeadLetters, StoreError> {
+        on!(self, database => database.count_waiting_dead_letters())
     }
 
     /// Dead letters, those of `state` or all, newest first by their last failure. `before` is the id of the last one

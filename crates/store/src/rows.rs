@@ -23,7 +23,7 @@ use crate::schema;
 use crate::{StoreError, StoredInteraction};
 
 pub(crate) use alert::AlertRow;
-pub(crate) use dead_letter::DeadLetterRow;
+pub(crate) use dead_letter::{DeadLetterRow, WaitingDeadLettersRow};
 pub(crate) use import::{CountsRow, ImportRow};
 pub(crate) use reconcile::KnownRow;
 pub(crate) use recording::{ArchivedRow, OutcomeRow, TakenRow, WantedRow};

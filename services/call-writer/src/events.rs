@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use calls::{CallEvent, MatchRules};
-use chrono::Utc;
-use queue::{Delivery, Handler, Outside, Verdict};
+use calls::{CallEvent, MatchRules, Origin};
+use chrono::{DateTime, Utc};
+use queue::{Delivery, Handler, Outside, QueueName, Verdict};
 use store::Store;
 use trace::{Kind, Span};
 
@@ -13,6 +13,8 @@ use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 
 pub(crate) struct Events {
+    /// Where they come from.
+    name: QueueName,
     store: Store,
     outbox: Outbox,
     rules: Arc<MatchRules>,
@@ -20,8 +22,15 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(store: Store, outbox: Outbox, rules: Arc<MatchRules>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        name: QueueName,
+        store: Store,
+        outbox: Outbox,
+        rules: Arc<MatchRules>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
+            name,
             store,
             outbox,
             rules,
@@ -58,11 +67,15 @@ impl Handler for Events {
             if events.is_empty() {
                 continue;
             }
+            let webhooks = events.iter().filter(|event| event.origin == Origin::Webhook);
+            let received: Vec<DateTime<Utc>> = webhooks.map(|event| event.observed_at).collect();
             let (count, began) = (events.len(), Instant::now());
             match self.store.apply(events, &self.rules, Utc::now()).await {
                 Ok(applied) => {
                     drop(spans);
-                    self.metrics.applied(count, applied.rows_written, began.elapsed());
+                    let (took, now) = (began.elapsed(), Utc::now());
+                    self.metrics
+                        .applied(self.name, count, &received, &applied, took, now);
                     self.outbox.publish(applied.alerts).await;
                 }
                 Err(error) => {

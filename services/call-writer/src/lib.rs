@@ -96,7 +96,8 @@ impl CallWriter {
             // One for each, so that what rings raise does not wait behind what bulk work does.
             let (outbox, emptying) = Outbox::new(store.clone(), queue.clone());
             tasks.spawn(emptying);
-            let events = Events::new(store.clone(), outbox, Arc::clone(&rules), metrics.clone());
+            let rules = Arc::clone(&rules);
+            let events = Events::new(name, store.clone(), outbox, rules, metrics.clone());
             let worker = Worker::new(queue.clone(), name, max_batch, settings.pauses);
             tasks.spawn(worker.run(events, shutdown.clone()));
         }
@@ -116,6 +117,7 @@ impl CallWriter {
             shutdown.clone(),
         ));
         tasks.spawn(retention::keep(store.clone(), shutdown.clone()));
+        tasks.spawn(metrics.keep_counting(store.clone(), shutdown.clone()));
         tasks.spawn(outbox::sweep(store, queue, shutdown));
         while let Some(ended) = tasks.join_next().await {
             ended?;

@@ -8,14 +8,101 @@ use std::time::Duration;
 
 use callrail::client::{Budget, BudgetError, Permission, Usage};
 use chrono::Utc;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use runtime::CancellationToken;
 use store::{Permit, ReportedUsage, RequestClass, RequestLimits, Store};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// How long somebody who waits for an answer is kept waiting for a request to be granted.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Nobody rests longer before asking again: what CallRail reports may have made room meanwhile.
 const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// How often it is counted how much of the budget is used.
+const COUNT_EVERY: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Window {
+    Minute,
+    Hour,
+    Day,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByWindow {
+    window: Window,
+}
+
+/// How much of the budget is used, by all processes and other tools together; clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BudgetMetrics {
+    used: Family<ByWindow, Gauge>,
+    limit: Family<ByWindow, Gauge>,
+}
+
+impl BudgetMetrics {
+    /// Registers them; to be done once.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "callrail_requests_used",
+            "Requests to CallRail's API in the last minute, hour and day, with those of other tools as far as CallRail tells",
+            metrics.used.clone(),
+        );
+        registry.register(
+            "callrail_requests_limit",
+            "How many there may be",
+            metrics.limit.clone(),
+        );
+        metrics
+    }
+
+    /// Counts until `shutdown`.
+    pub(crate) async fn keep_counting(
+        self,
+        store: Store,
+        limits: RequestLimits,
+        shutdown: CancellationToken,
+    ) {
+        let mut ticks = interval(COUNT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = shutdown.cancelled() => return,
+            }
+            let made = match store.requests_made(Utc::now()).await {
+                Ok(made) => made,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "could not count the requests to CallRail's API");
+                    continue;
+                }
+            };
+            for (window, used, limit) in [
+                (Window::Minute, made.minute, limits.per_minute),
+                (
+                    Window::Hour,
+                    made.hour.saturating_add(made.hour_by_others),
+                    limits.per_hour,
+                ),
+                (
+                    Window::Day,
+                    made.day.saturating_add(made.day_by_others),
+                    limits.per_day,
+                ),
+            ] {
+                let labels = ByWindow { window };
+                self.used.get_or_create(&labels).set(used.into());
+                self.limit.get_or_create(&labels).set(limit.into());
+            }
+        }
+    }
+}
 
 /// The share of one class of requests.
 pub(crate) struct StoreBudget {

@@ -18,6 +18,7 @@ use store::{RequestClass, Store, StoreError};
 use trace::Export;
 use webhook_ingest::WebhookIngest;
 
+use crate::budget::BudgetMetrics;
 use crate::{parts, traces};
 
 /// How long to wait before the database is asked again whether it is there.
@@ -130,9 +131,15 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         });
     }
     if let Some(store) = store.clone().filter(|_| runs(Service::Importer)) {
-        match importer(settings, store, queue.clone(), archive)? {
+        match importer(settings, store.clone(), queue.clone(), archive)? {
             Some(importer) => {
                 importer.metrics.register(health.registry());
+                let budget = BudgetMetrics::register(health.registry());
+                let limits = parts::request_limits(settings)?;
+                supervisor.spawn("budget", |shutdown| async move {
+                    budget.keep_counting(store, limits, shutdown).await;
+                    Ok(())
+                });
                 supervisor.spawn("importer", |shutdown| async {
                     importer.run(shutdown).await;
                     Ok(())

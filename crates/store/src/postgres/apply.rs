@@ -15,7 +15,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::statement::Statement;
 use super::{Postgres, alerts, contacts, erasure, imports, link, lookup};
-use crate::batch::{Batch, CallWork, assemble};
+use crate::batch::{Batch, CallWork, assemble, matches};
 use crate::columns::{SqlTime, Time};
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::{Applied, StoreError};
@@ -66,12 +66,14 @@ fn apply(
         lookup::note_unanswered(connection, &work)?;
     }
     imports::save_progress(connection, &batch.imported())?;
+    let matches = matches(&work);
     let raised = work
         .iter_mut()
         .flat_map(|call| std::mem::take(&mut call.changes.alerts));
     Ok(Applied {
         alerts: alerts::insert(connection, raised.collect(), now)?,
         rows_written: work.iter().filter(|call| call.changes.row.is_some()).count(),
+        matches,
     })
 }
 

@@ -9,8 +9,8 @@ use super::{Postgres, erasure, imports};
 use crate::columns::{Id, SqlId};
 use crate::erasure::{empty_erased, numbers_of};
 use crate::import::CallsProgress;
-use crate::rows::DeadLetterRow;
-use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
+use crate::rows::{DeadLetterRow, WaitingDeadLettersRow};
+use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError, WaitingDeadLetters};
 
 impl Postgres {
     pub(crate) async fn save_dead_letters(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
@@ -72,6 +72,20 @@ impl Postgres {
             .bind::<BigInt, _>(i64::from(limit))
             .load(connection)?;
             rows.into_iter().map(DeadLetterRow::into_kept).collect()
+        })
+        .await
+    }
+
+    pub(crate) async fn count_waiting_dead_letters(&self) -> Result<WaitingDeadLetters, StoreError> {
+        self.read(|connection| {
+            let row: WaitingDeadLettersRow = Statement::new(
+                "select count(*) filter (where attempts = 0) as never_tried,
+                        count(*) filter (where attempts = 1) as tried_once,
+                        count(*) filter (where attempts > 1) as tried_often
+                 from trunkline.dead_letters where state = 'waiting'",
+            )
+            .get_result(connection)?;
+            Ok(row.into())
         })
         .await
     }

@@ -2,10 +2,11 @@
 
 use calls::CallId;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use crate::columns::{Id, Time};
 use crate::schema::dead_letters;
-use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
+use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError, WaitingDeadLetters};
 
 #[derive(Queryable, QueryableByName, Selectable, Insertable)]
 #[diesel(table_name = dead_letters)]
@@ -22,6 +23,26 @@ pub(crate) struct DeadLetterRow {
     pub(crate) last_failed_at: Time,
     pub(crate) body: Vec<u8>,
     pub(crate) state: String,
+}
+
+#[derive(QueryableByName)]
+pub(crate) struct WaitingDeadLettersRow {
+    #[diesel(sql_type = BigInt)]
+    never_tried: i64,
+    #[diesel(sql_type = BigInt)]
+    tried_once: i64,
+    #[diesel(sql_type = BigInt)]
+    tried_often: i64,
+}
+
+impl From<WaitingDeadLettersRow> for WaitingDeadLetters {
+    fn from(row: WaitingDeadLettersRow) -> Self {
+        Self {
+            never_tried: row.never_tried.unsigned_abs(),
+            tried_once: row.tried_once.unsigned_abs(),
+            tried_often: row.tried_often.unsigned_abs(),
+        }
+    }
 }
 
 impl DeadLetterRow {

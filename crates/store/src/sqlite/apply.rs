@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
 use super::{Sqlite, alerts, contacts, erasure, imports};
-use crate::batch::{Batch, CallWork, assemble};
+use crate::batch::{Batch, CallWork, assemble, matches};
 use crate::columns::Time;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::schema::{call_events, calls as call_table, interactions, seals};
@@ -46,8 +46,12 @@ fn apply(
     let people = contacts::find(connection, &numbers)?;
     let erased = erasure::find(connection, numbers)?;
 
-    let mut applied = Applied::default();
-    for call in batch.work_out(states, Some(&people), rules, retention, &erased, now)? {
+    let work = batch.work_out(states, Some(&people), rules, retention, &erased, now)?;
+    let mut applied = Applied {
+        matches: matches(&work),
+        ..Applied::default()
+    };
+    for call in work {
         save_work(connection, &call, now)?;
         applied.rows_written += usize::from(call.changes.row.is_some());
         applied

@@ -7,9 +7,9 @@ use super::{Sqlite, erasure, imports};
 use crate::columns::{Id, Time};
 use crate::erasure::{empty_erased, numbers_of};
 use crate::import::CallsProgress;
-use crate::rows::DeadLetterRow;
+use crate::rows::{DeadLetterRow, WaitingDeadLettersRow};
 use crate::schema::dead_letters;
-use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError};
+use crate::{DeadLetter, DeadLetterState, KeptDeadLetter, StoreError, WaitingDeadLetters};
 
 impl Sqlite {
     pub(crate) async fn save_dead_letters(&self, mut letters: Vec<DeadLetter>) -> Result<(), StoreError> {
@@ -60,6 +60,20 @@ impl Sqlite {
             }
             let rows: Vec<DeadLetterRow> = query.load(connection)?;
             rows.into_iter().map(DeadLetterRow::into_kept).collect()
+        })
+        .await
+    }
+
+    pub(crate) async fn count_waiting_dead_letters(&self) -> Result<WaitingDeadLetters, StoreError> {
+        self.read(|connection| {
+            let row: WaitingDeadLettersRow = diesel::sql_query(
+                "select count(*) filter (where attempts = 0) as never_tried,
+                        count(*) filter (where attempts = 1) as tried_once,
+                        count(*) filter (where attempts > 1) as tried_often
+                 from dead_letters where state = 'waiting'",
+            )
+            .get_result(connection)?;
+            Ok(row.into())
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use calls::{ContactKind, ContactRef, Link, MatchMethod, MatchRules, PhoneNumber, Region};
 use serde_json::json;
-use store::{ContactWithPhones, ContactsSaved, Store};
+use store::{Applied, ContactWithPhones, ContactsSaved, Matches, Store};
 
 use super::Database;
 use crate::samples::{
@@ -301,6 +301,29 @@ pub(crate) async fn the_numbers_of_the_account_link_nothing<D: Database>() {
     }
     assert_eq!(store.replace_account_numbers(Vec::new()).await.unwrap(), 2);
     assert_eq!(database.count("select count(*) from account_numbers").await, 0);
+}
+
+pub(crate) async fn how_new_callers_were_matched_is_counted<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    let counted = |applied: Applied| {
+        let Matches {
+            matched,
+            ambiguous,
+            unmatched,
+        } = applied.matches;
+        (matched, ambiguous, unmatched)
+    };
+    let ring = apply(store, [pre_call(1)], at(2)).await;
+    assert_eq!(counted(ring), (0, 0, 0), "there is no row yet");
+    let two = apply(store, [post_call(1), post_call(2)], at(201)).await;
+    assert_eq!(counted(two), (0, 0, 2));
+    save(store, [contact(ContactKind::Lead, "one", 10, &[CALLER])], 100).await;
+    assert_eq!(counted(apply(store, [post_call(3)], at(201)).await), (1, 0, 0));
+    save(store, [contact(ContactKind::Lead, "other", 10, &[CALLER])], 100).await;
+    assert_eq!(counted(apply(store, [post_call(4)], at(201)).await), (0, 1, 0));
+    let again = apply(store, [tagged(4)], at(301)).await;
+    assert_eq!(counted(again), (0, 0, 0), "the row was there");
 }
 
 pub(crate) async fn all_who_have_a_number_are_candidates<D: Database>() {

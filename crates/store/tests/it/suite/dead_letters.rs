@@ -1,6 +1,6 @@
 //! Messages that could not be worked on.
 
-use store::{DeadLetter, DeadLetterState, Store};
+use store::{DeadLetter, DeadLetterState, Store, WaitingDeadLetters};
 use uuid::Uuid;
 
 use super::Database;
@@ -55,6 +55,33 @@ pub(crate) async fn a_dead_letter_that_was_dealt_with_is_not_listed<D: Database>
         assert_eq!(database.execute(&sql).await, 1);
     }
     assert_eq!(store.waiting_dead_letters(10).await.unwrap(), [letter(2, 2)]);
+}
+
+pub(crate) async fn waiting_dead_letters_are_counted_by_their_tries<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    let tried = |n, attempts| DeadLetter {
+        attempts,
+        ..letter(n, 1)
+    };
+    let letters = vec![
+        tried(1, 0),
+        tried(2, 0),
+        tried(3, 1),
+        tried(4, 2),
+        tried(5, 5),
+        tried(6, 5),
+    ];
+    store.save_dead_letters(letters).await.unwrap();
+    let (waiting, discarded) = (DeadLetterState::Waiting, DeadLetterState::Discarded);
+    let id = Uuid::from_u128(6);
+    assert!(store.set_dead_letter_state(id, waiting, discarded).await.unwrap());
+    let expected = WaitingDeadLetters {
+        never_tried: 2,
+        tried_once: 1,
+        tried_often: 2,
+    };
+    assert_eq!(store.count_waiting_dead_letters().await.unwrap(), expected);
 }
 
 pub(crate) async fn dead_letters_are_listed_newest_first<D: Database>() {

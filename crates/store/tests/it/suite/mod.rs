@@ -100,6 +100,7 @@ macro_rules! run_suite_on {
                 numbers_that_never_match_link_nothing
                 the_numbers_of_the_account_link_nothing
                 all_who_have_a_number_are_candidates
+                how_new_callers_were_matched_is_counted
                 a_contact_that_is_removed_matches_no_more
             }
             decisions {
@@ -119,6 +120,7 @@ macro_rules! run_suite_on {
             dead_letters {
                 a_dead_letter_is_kept_once_and_listed
                 a_dead_letter_that_was_dealt_with_is_not_listed
+                waiting_dead_letters_are_counted_by_their_tries
                 dead_letters_are_listed_newest_first
                 dead_letters_are_listed_by_state_page_by_page
                 a_dead_letter_is_found_by_its_id
