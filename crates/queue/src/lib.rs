@@ -30,6 +30,7 @@ use crate::url::Place;
 pub use consumer::{Consumer, RetryOutcome};
 pub use error::{Cause, QueueError};
 pub use message::{Delivery, Failures, Message, QueueName, UnknownQueue};
+pub use rabbitmq::{Broker, Policies};
 pub use spool::{SpoolOptions, SpoolState, spools};
 pub use url::QueueUrl;
 pub use worker::{Handler, Outside, Pauses, Verdict, Worker};

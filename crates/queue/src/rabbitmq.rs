@@ -8,6 +8,7 @@ mod envelope;
 mod failure;
 mod host;
 mod link;
+mod policies;
 mod publisher;
 mod topology;
 
@@ -24,8 +25,10 @@ use tokio::time::timeout;
 
 pub(crate) use self::consumer::RabbitConsumer;
 use self::failure::Failure;
+pub use self::host::Broker;
 pub(crate) use self::host::Host;
 use self::link::{Generation, Link, Plan};
+pub use self::policies::Policies;
 use self::publisher::{Publisher, Target};
 use self::topology::{Topology, short};
 use crate::QueueOptions;

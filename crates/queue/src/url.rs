@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::error::QueueError;
-use crate::rabbitmq::Host;
+use crate::rabbitmq::{Broker, Host};
 
 const EMBEDDED: &str = "embedded://";
 
@@ -45,6 +45,14 @@ impl QueueUrl {
         match &self.place {
             Place::Embedded(path) => Some(path),
             Place::RabbitMq(_) => None,
+        }
+    }
+
+    /// The broker, or the first of several.
+    pub fn broker(&self) -> Option<Broker> {
+        match &self.place {
+            Place::Embedded(_) => None,
+            Place::RabbitMq(hosts) => hosts.first().map(Host::broker),
         }
     }
 

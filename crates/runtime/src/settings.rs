@@ -56,6 +56,8 @@ const API: &str = "integration-api";
 const WRITER: &str = "call-writer";
 const NOTIFIER: &str = "notifier";
 const IMPORTER: &str = "importer";
+/// No service, but a command.
+const DOCTOR: &[&str] = &["`trunkline doctor`"];
 const EVERY_SERVICE: &[&str] = &[INGEST, API, WRITER, NOTIFIER, IMPORTER];
 
 /// All settings there are, in the order of `docs/settings.md`, which is made from them.
@@ -149,6 +151,14 @@ pub const KEYS: &[Key] = &[
         "A file of certificates (PEM) to trust for `amqps://` beside the public ones.",
     )
     .read_by(EVERY_SERVICE),
+    key(
+        "QUEUE_ADMIN_URL",
+        "",
+        "RabbitMQ's management API: `http://USER:PASSWORD@HOST:15672`. Without it host, user and password are \
+         those of `QUEUE_URL`.",
+    )
+    .read_by(DOCTOR)
+    .secret(),
     key(
         "QUEUE_PATIENCE",
         "300ms",

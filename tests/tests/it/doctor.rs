@@ -9,7 +9,8 @@ use callrail::WebhookKind;
 use callrail_simulator::{ApiOptions, Fault, SimulatedAccount, SimulatedApi};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use trunkline_tests::{Installation, Process, Told};
+use test_servers::Vhost;
+use trunkline_tests::{Installation, Process, Told, eventually};
 
 use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
@@ -356,4 +357,70 @@ fn serve_an_old_date(listener: TcpListener) -> ServerHandle {
     let handle = server.handle();
     tokio::spawn(server);
     handle
+}
+
+/// What the broker of the tests is told to do with our queues, and what is said of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_rabbitmq_that_would_cost_messages_is_named() {
+    let broker = Vhost::new();
+    let trunkline = Installation::new()
+        .with("QUEUE_URL", broker.url())
+        .with("QUEUE_ADMIN_URL", std::env::var("TEST_QUEUE_ADMIN_URL").unwrap());
+    let policies = || async {
+        let told = trunkline.run(&["doctor"]).await.out;
+        let lines = told.lines().filter(|line| line[9..].starts_with("policies "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The first look makes the queues.
+    policies().await;
+
+    let version = broker.get("overview").unwrap()["rabbitmq_version"].to_string();
+    let has_a_limit = !version.starts_with("\"3.");
+    let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/rabbitmq/definitions.json");
+    let definitions: Value = serde_json::from_str(&std::fs::read_to_string(definitions).unwrap()).unwrap();
+    for policy in definitions["policies"].as_array().unwrap() {
+        let name = policy["name"].as_str().unwrap();
+        if has_a_limit || name != "trunkline-dead" {
+            broker.put(&format!("policies/{}/{name}", broker.name()), policy);
+        }
+    }
+    let good = eventually(|| async {
+        let lines = policies().await;
+        (lines.len() == 1 && lines[0].ends_with("our queues are full before its disk is")).then_some(())
+    });
+    assert!(good.await.is_some(), "{:?}", policies().await);
+
+    let careless = json!({
+        "pattern": "^(calls|retry)\\.",
+        "apply-to": "queues",
+        "priority": 20,
+        "definition": {"message-ttl": 60_000, "delivery-limit": 3},
+    });
+    broker.put(&format!("policies/{}/careless", broker.name()), &careless);
+    let harms = [
+        "wrong    policies      the policy careless lets messages of calls.live expire after 60000 ms",
+        "wrong    policies      the policy careless makes a dead letter of a message of calls.live that an outage gave \
+         back 3 times",
+        "wrong    policies      the policy careless lets messages of retry.1s expire",
+    ];
+    let named = eventually(|| async {
+        let lines = policies().await;
+        let is_named = |harm: &&str| lines.iter().any(|line| line.starts_with(*harm));
+        harms.iter().all(is_named).then_some(lines)
+    });
+    let named = named.await.unwrap_or_default();
+    assert!(!named.is_empty(), "{:?}", policies().await);
+    assert!(!named.iter().any(|line| line.contains("alerts")), "{named:?}");
+
+    let stranger = trunkline.with("QUEUE_ADMIN_URL", "http://guest:hush@127.0.0.1:9");
+    let told = stranger.run(&["doctor"]).await.out;
+    let skipped = told
+        .lines()
+        .find(|line| line[9..].starts_with("policies "))
+        .unwrap();
+    assert!(
+        skipped.starts_with("skipped ") && skipped.contains("QUEUE_ADMIN_URL"),
+        "{told}"
+    );
+    assert!(!told.contains("hush"), "{told}");
 }

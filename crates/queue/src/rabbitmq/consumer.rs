@@ -28,7 +28,7 @@ use crate::message::{Delivery, Message, QueueName, Tag};
 const BATCH_BYTES: usize = 32 * 1024 * 1024;
 /// A message that came back so often is given back as a new one: brokers give up what comes back too often (`RabbitMQ`
 /// 4 after 20 times), and an outage may last.
-const RENEW_AFTER: u64 = 10;
+pub(super) const RENEW_AFTER: u64 = 10;
 /// How long attaching may take.
 const ATTACHING: Duration = Duration::from_secs(10);
 

@@ -29,6 +29,21 @@ pub(crate) struct Host {
     shown: String,
 }
 
+/// A broker as its management has to know it.
+#[derive(Clone)]
+pub struct Broker {
+    /// A name or an address, as it stands in URLs.
+    pub host: String,
+    /// Whether it is spoken to by TLS.
+    pub has_tls: bool,
+    /// As whom.
+    pub user: String,
+    /// His.
+    pub password: String,
+    /// Where our queues are.
+    pub vhost: String,
+}
+
 /// A connection, cut when this is dropped.
 pub(super) struct Wire {
     pub(super) connection: Connection,
@@ -49,6 +64,17 @@ enum SocketState {
 }
 
 impl Host {
+    pub(crate) fn broker(&self) -> Broker {
+        let AMQPAuthority { userinfo, host, .. } = &self.uri.authority;
+        Broker {
+            host: bracketed(host),
+            has_tls: self.uri.scheme == AMQPScheme::AMQPS,
+            user: userinfo.username.clone(),
+            password: userinfo.password.clone(),
+            vhost: self.uri.vhost.clone(),
+        }
+    }
+
     /// Connects and logs in. `name` is what the broker shows of this connection.
     pub(super) async fn connect(&self, tls: &OwnedTLSConfig, name: &str) -> Result<Wire, Failure> {
         let failed = |source: Cause| Failure::CannotConnect {
@@ -169,14 +195,9 @@ impl FromStr for Host {
                 _ => return Err("an amqp address has no parameters but heartbeat"),
             }
         }
-        let bracketed = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.clone()
-        };
         let encoded: String = url::form_urlencoded::byte_serialize(vhost.as_bytes()).collect();
         Ok(Self {
-            shown: format!("{scheme}://{bracketed}:{port}/{encoded}"),
+            shown: format!("{scheme}://{}:{port}/{encoded}", bracketed(&host)),
             uri: AMQPUri {
                 scheme,
                 authority: AMQPAuthority { userinfo, host, port },
@@ -187,6 +208,16 @@ impl FromStr for Host {
                 },
             },
         })
+    }
+}
+
+impl fmt::Debug for Broker {
+    /// Leaves user and password out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("host", &self.host)
+            .field("vhost", &self.vhost)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,6 +232,15 @@ impl fmt::Debug for Host {
     /// Never shows credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Host({self})")
+    }
+}
+
+/// As it stands in URLs.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
     }
 }
 

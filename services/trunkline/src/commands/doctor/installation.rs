@@ -19,6 +19,7 @@ use runtime::telemetry::LogFormat;
 use store::{Store, StoreError};
 use tokio::time::timeout;
 
+use super::broker::Admin;
 use super::{LIMIT, Line};
 use crate::services::{self, Service};
 use crate::{parts, traces};
@@ -57,6 +58,7 @@ fn unfit(settings: &Settings) -> Vec<anyhow::Error> {
     let all = [
         read(parts::database_url(settings)),
         read(parts::queue_settings(settings)),
+        read(settings.get::<Admin>("QUEUE_ADMIN_URL")),
         read(parts::spool(settings)),
         read(parts::notifier(settings)),
         read(parts::callrail_access(settings)),
@@ -321,12 +323,12 @@ async fn readiness(client: &reqwest::Client, address: &str) -> Option<String> {
     is_list.then_some(text)
 }
 
-fn unread(subject: &'static str, setting: &str) -> Line {
+pub(super) fn unread(subject: &'static str, setting: &str) -> Line {
     Line::skipped(subject, format!("{setting} must be mended first"))
 }
 
 /// An error with its causes. Some of them repeat what theirs say, or say it twice.
-fn told(error: &(dyn Error + 'static)) -> String {
+pub(super) fn told(error: &(dyn Error + 'static)) -> String {
     let mut told = error.to_string();
     for cause in Chain::new(error).skip(1) {
         let cause = cause.to_string();

@@ -3,6 +3,7 @@
 
 mod account;
 mod boxes;
+mod broker;
 mod installation;
 
 use std::fmt;
@@ -39,15 +40,25 @@ pub(crate) async fn run() -> ExitCode {
     let mut lines = installation::settings(&settings, &problems);
     let (database, store) = installation::database(&settings).await;
     lines.push(database);
-    let (queue, spool, pusher, processes, account) = tokio::join!(
-        installation::queue(&settings),
+    // Looking at the queue makes it, and with it what policies are for.
+    let queue = async {
+        let queue = installation::queue(&settings).await;
+        let policies = match queue.state {
+            State::Ok => broker::policies(&settings).await,
+            State::Wrong | State::Skipped => Vec::new(),
+        };
+        (queue, policies)
+    };
+    let ((queue, policies), spool, pusher, processes, account) = tokio::join!(
+        queue,
         installation::spool(&settings),
         installation::pusher(&settings),
         installation::processes(&settings),
         account::check(&settings, store.as_ref()),
     );
+    lines.push(queue);
+    lines.extend(policies);
     lines.extend([
-        queue,
         spool,
         installation::folder(&settings),
         installation::tokens(&settings),
