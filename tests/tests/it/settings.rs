@@ -114,3 +114,18 @@ async fn mounted_secrets_that_are_empty_count_as_not_set() {
     );
     running.kill().await;
 }
+
+/// In Compose and Kubernetes everything is started before there is a key.
+#[tokio::test]
+async fn an_importer_without_an_account_waits_and_says_what_it_wants() {
+    let trunkline = Installation::new();
+    assert_eq!(trunkline.run(&["migrate"]).await.code, 0);
+    let importer = trunkline.start("importer").await;
+    let ready = format!("http://{}/readyz", importer.metrics_address());
+    let answer = trunkline.send(trunkline.client().get(ready)).await;
+    let wants = "importer: degraded: CALLRAIL_API_KEY and CALLRAIL_ACCOUNT_ID are not set: ";
+    assert!(answer.text.contains(wants), "{answer:?}");
+    let log = importer.log();
+    assert_eq!(log.matches("CALLRAIL_API_KEY").count(), 1, "{log}");
+    assert!(importer.terminate().await.success());
+}
