@@ -128,7 +128,7 @@ async fn metric(process: &Process, name: &str) -> Option<f64> {
     let values = text.lines().filter_map(|line| {
         let (named, value) = line.rsplit_once(' ')?;
         let bare = named.split_once('{').map_or(named, |(bare, _)| bare);
-        (bare == name).then(|| value.parse::<f64>().unwrap())
+        (bare.strip_prefix("trunkline_") == Some(name)).then(|| value.parse::<f64>().unwrap())
     });
     Some(values.sum())
 }
