@@ -74,7 +74,6 @@ impl Statements {
     pub(crate) fn say_to(&self, file: &str, first: &str) -> Duration {
         let mut connection = SqliteConnection::establish(file).unwrap();
         let began = Instant::now();
-        let mut is_set = false;
         for said in self.0.iter() {
             match &said.values {
                 None => connection.batch_execute(&said.sql).unwrap(),
@@ -91,10 +90,9 @@ impl Statements {
                     said.execute(&mut connection).unwrap();
                 }
             }
-            // Behind the settings of the connection itself.
-            if !is_set && said.sql.to_ascii_lowercase().contains("pragma") {
+            // Behind the settings that each connection makes for itself.
+            if said.sql.to_ascii_lowercase().contains("pragma") {
                 connection.batch_execute(first).unwrap();
-                is_set = true;
             }
         }
         began.elapsed()
