@@ -1,7 +1,7 @@
 //! What policies of the broker would do to our queues behind our back. Only its management API tells.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::consumer::RENEW_AFTER;
 use crate::message::QueueName;
