@@ -31,12 +31,11 @@ struct Pace {
 }
 
 impl Throttle {
-    /// On a free port, before the broker at this address.
-    pub async fn to(broker: String, messages_per_second: u32) -> Self {
+    /// On a free port, before the broker at this address, which takes as many as it can for now.
+    pub async fn to(broker: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let interval = Duration::from_secs(1) / messages_per_second;
         let pace = Arc::new(Pace {
-            next: Mutex::new(Some((Instant::now(), interval))),
+            next: Mutex::new(None),
         });
         Self {
             address: listener.local_addr().unwrap(),
@@ -49,9 +48,19 @@ impl Throttle {
         }
     }
 
+    /// From now on the broker takes so many a second.
+    pub fn limit(&self, messages_per_second: u32) {
+        let interval = Duration::from_secs(1) / messages_per_second;
+        self.set(Some((Instant::now(), interval)));
+    }
+
     /// From now on the broker takes as many as it can.
     pub fn lift(&self) {
-        *self.pace.next.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.set(None);
+    }
+
+    fn set(&self, next: Option<(Instant, Duration)>) {
+        *self.pace.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 }
 

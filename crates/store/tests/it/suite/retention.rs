@@ -170,7 +170,7 @@ pub(crate) async fn what_is_listed_again_is_no_news_of_what_is_kept_no_longer<D:
     let database: D = filled().await;
     let store = database.store().clone().keeping(for_30_days());
     store.retain(at(31 * DAY)).await.unwrap();
-    let listed = transcribed(1).imported().event();
+    let listed = transcribed(1).imported().received(500).event();
     let events = vec![listed.clone()];
     store
         .apply(events, &MatchRules::default(), at(31 * DAY))
