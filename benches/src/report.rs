@@ -211,11 +211,12 @@ impl Results {
                 command,
                 machine,
             } = kept;
-            text += &format!(
+            let part = format!(
                 "\n## {}\n\n{measured}\n`{command}`, commit {commit}, {}, {machine}.\n",
                 name.title(),
                 at.format("%Y-%m-%d %H:%M UTC")
             );
+            text.push_str(&part);
         }
         fs::write(document, format!("{before}{BEGIN}\n{text}\n{END}{after}")).unwrap();
     }

@@ -52,7 +52,10 @@ impl Side<'_> {
         let before = times();
         let outcome = self.send(load).await;
         let after = times();
-        let [server, load, all] = [0, 1, 2].map(|place| (after[place] - before[place]).as_secs_f64() * 1e6);
+        let [server, load, all] = [0, 1, 2].map(|place| {
+            let took = after[place].saturating_sub(before[place]);
+            took.as_secs_f64() * 1e6
+        });
         found.rate.push(outcome.rate());
         found.cpu.push(server / outcome.count());
         found.beside.push((all - server - load) / outcome.count());

@@ -166,7 +166,7 @@ pub(super) async fn measure(extent: Extent) -> Measured {
             (median, &alone),
             Some(Reach::AtMost(MAX_OF_STEPS)),
         );
-        let reach = (*share == 0.5).then_some(Reach::AtMost(MAX_TAIL));
+        let reach = ((share - 0.5).abs() < f64::EPSILON).then_some(Reach::AtMost(MAX_TAIL));
         measured.compare(
             format!("99th percentile {what}, by the median"),
             "ms",
@@ -301,9 +301,8 @@ impl Steps {
         let calls: Vec<String> = (0..times)
             .filter_map(|_| {
                 loop {
-                    match self.waiting.pop_front()? {
-                        (_, Some(call)) => break Some(call),
-                        (_, None) => {}
+                    if let (_, Some(call)) = self.waiting.pop_front()? {
+                        break Some(call);
                     }
                 }
             })

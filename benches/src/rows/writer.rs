@@ -200,7 +200,8 @@ async fn write(broker: &Broker, database: &str, mix: &Mix) -> Written {
     let writer = trunkline.spawn("call-writer");
     let rate = applied_a_second(&[&writer], mix.events.len()).await;
     let own = writer.cpu_time().unwrap();
-    let (asking, all) = (machine::own_time() - before[0], machine::busy() - before[1]);
+    let asking = machine::own_time().saturating_sub(before[0]);
+    let all = machine::busy().saturating_sub(before[1]);
     writer.kill().await;
     let for_each = |time: Duration| time.as_secs_f64() * 1e6 / mix.count();
     Written {

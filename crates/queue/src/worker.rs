@@ -111,9 +111,9 @@ impl Worker {
                 Err(error) => return Some(error),
             };
             let together = self.begin_spans(&mut deliveries);
-            let handled = handler.handle(&deliveries).await;
+            let outcome = handler.handle(&deliveries).await;
             drop(together);
-            match handled {
+            match outcome {
                 Ok(verdicts) => {
                     if let Err(error) = settle(&consumer, deliveries, verdicts).await {
                         return Some(error);
@@ -144,8 +144,8 @@ impl Worker {
     /// Begins the span of the work on each message that belongs to a trace; returns that of the work on all of them.
     fn begin_spans(&self, deliveries: &mut [Delivery]) -> Span {
         let (tracer, name) = (self.queue.tracer(), self.name);
-        let traces = deliveries.iter().filter_map(|delivery| delivery.message.trace);
-        let mut together = tracer.begin_batch(format_args!("batch {name}"), traces);
+        let theirs = deliveries.iter().filter_map(|delivery| delivery.message.trace);
+        let mut together = tracer.begin_batch(format_args!("batch {name}"), theirs);
         together.set("messaging.destination.name", name.as_str());
         together.set("messaging.batch.message_count", deliveries.len());
         for delivery in deliveries {

@@ -163,6 +163,7 @@ impl Span {
     }
 
     /// Begins a span under this one.
+    #[must_use]
     pub fn child(&self, name: fmt::Arguments<'_>, kind: Kind) -> Span {
         let parent = self.context();
         match &self.told {

@@ -44,7 +44,8 @@ impl Handler for Events {
     /// is refused stands alone, and the others pass.
     async fn handle(&self, deliveries: &[Delivery]) -> Result<Vec<Verdict>, Outside> {
         let mut verdicts = vec![Verdict::Done; deliveries.len()];
-        let mut parts = vec![0..deliveries.len()];
+        let all = 0..deliveries.len();
+        let mut parts = Vec::from([all]);
         while let Some(part) = parts.pop() {
             // Read anew for each attempt: that is rare, and copies for it would be made every time.
             let mut events = Vec::with_capacity(part.len());

@@ -314,20 +314,20 @@ impl Collector {
 
     /// Every text that was told.
     fn said(&self) -> String {
-        let mut said = String::new();
+        let mut said = Vec::new();
         for (_, span) in self.told() {
             let status = span.status.map(|status| status.message).unwrap_or_default();
-            said += &format!("{} {status} {:?}\n", span.name, span.events);
+            said.push(format!("{} {status} {:?}", span.name, span.events));
             let of_links = span.links.iter().flat_map(|link| &link.attributes);
             for KeyValue { key, value, .. } in span.attributes.iter().chain(of_links) {
                 let value = value.as_ref().and_then(|value| value.value.as_ref());
                 match value.unwrap() {
-                    any_value::Value::StringValue(text) => said += &format!("{key}={text}\n"),
-                    other => said += &format!("{key}={other:?}\n"),
+                    any_value::Value::StringValue(text) => said.push(format!("{key}={text}")),
+                    other => said.push(format!("{key}={other:?}")),
                 }
             }
         }
-        said
+        said.join("\n")
     }
 }
 

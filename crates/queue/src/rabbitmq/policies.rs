@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    fn harms(version: &str, name: &str, policy: Value) -> Vec<String> {
+    fn harms(version: &str, name: &str, policy: &Value) -> Vec<String> {
         let queue = json!({
             "name": name,
             "arguments": {"x-queue-type": "quorum"},
@@ -184,27 +184,27 @@ mod tests {
 
     #[test]
     fn a_dead_letter_must_be_allowed_to_come_back_for_ever() {
-        assert_eq!(harms("4.0.5", "dead", json!({"delivery-limit": -1})), [""; 0]);
+        assert_eq!(harms("4.0.5", "dead", &json!({"delivery-limit": -1})), [""; 0]);
         assert_eq!(
-            harms("4.3.0", "dead", json!([])).len(),
+            harms("4.3.0", "dead", &json!([])).len(),
             1,
             "as old versions write that there is none"
         );
-        assert_eq!(harms("4.0.5", "dead", json!({"delivery-limit": 100})).len(), 1);
-        assert_eq!(harms("3.10.8", "dead", json!({})), [""; 0]);
-        assert_eq!(harms("3.13.0", "dead", json!({"delivery-limit": -1})).len(), 1);
-        assert_eq!(harms("3.13.0", "dead", json!({"delivery-limit": 5})).len(), 1);
+        assert_eq!(harms("4.0.5", "dead", &json!({"delivery-limit": 100})).len(), 1);
+        assert_eq!(harms("3.10.8", "dead", &json!({})), [""; 0]);
+        assert_eq!(harms("3.13.0", "dead", &json!({"delivery-limit": -1})).len(), 1);
+        assert_eq!(harms("3.13.0", "dead", &json!({"delivery-limit": 5})).len(), 1);
     }
 
     #[test]
     fn other_messages_must_outlive_an_outage() {
         for name in ["calls.live", "alerts"] {
-            assert_eq!(harms("4.0.5", name, json!({})), [""; 0]);
-            assert_eq!(harms("4.0.5", name, json!({"delivery-limit": 20})), [""; 0]);
-            assert_eq!(harms("4.0.5", name, json!({"delivery-limit": 10})).len(), 1);
-            assert_eq!(harms("3.10.8", name, json!({"delivery-limit": 0})).len(), 1);
+            assert_eq!(harms("4.0.5", name, &json!({})), [""; 0]);
+            assert_eq!(harms("4.0.5", name, &json!({"delivery-limit": 20})), [""; 0]);
+            assert_eq!(harms("4.0.5", name, &json!({"delivery-limit": 10})).len(), 1);
+            assert_eq!(harms("3.10.8", name, &json!({"delivery-limit": 0})).len(), 1);
         }
-        assert_eq!(harms("4.0.5", "retry.1s", json!({"delivery-limit": 0})), [""; 0]);
+        assert_eq!(harms("4.0.5", "retry.1s", &json!({"delivery-limit": 0})), [""; 0]);
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
                 "oldest messages",
             ),
         ] {
-            let harms = harms("4.0.5", "retry.1m", policy);
+            let harms = harms("4.0.5", "retry.1m", &policy);
             assert_eq!(harms.len(), 1, "{harms:?}");
             assert!(
                 harms[0].starts_with("the policy mine ") && harms[0].contains(word),
@@ -226,7 +226,7 @@ mod tests {
             );
         }
         let refusing = json!({"max-length": 10, "overflow": "reject-publish"});
-        assert_eq!(harms("4.0.5", "calls.live", refusing), [""; 0]);
+        assert_eq!(harms("4.0.5", "calls.live", &refusing), [""; 0]);
     }
 
     #[test]
