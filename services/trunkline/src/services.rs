@@ -14,7 +14,7 @@ use queue::{Pauses, Queue};
 use recordings::Archive;
 use runtime::settings::Span;
 use runtime::{CancellationToken, Condition, Health, Settings, SettingsError, Supervisor};
-use store::{RequestClass, Store, StoreError};
+use store::{RequestClass, RequestLimits, Store, StoreError};
 use trace::Export;
 use webhook_ingest::WebhookIngest;
 
@@ -135,29 +135,10 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         });
     }
     if let Some(store) = store.clone().filter(|_| runs(Service::Importer)) {
-        match importer(settings, store.clone(), queue.clone(), archive)? {
-            Some(importer) => {
-                importer.metrics.register(health.registry());
-                let budget = BudgetMetrics::register(health.registry());
-                let limits = parts::request_limits(settings)?;
-                supervisor.spawn("budget", |shutdown| async move {
-                    budget.keep_counting(store, limits, shutdown).await;
-                    Ok(())
-                });
-                supervisor.spawn("importer", |shutdown| async {
-                    importer.run(shutdown).await;
-                    Ok(())
-                });
-            }
-            // Whoever starts all services at once may have no key yet: one that ends would be started again and again.
-            None if services.len() == 1 => {
-                tracing::warn!("{NO_ACCOUNT}");
-                health.check("importer", || async {
-                    Ok(Condition::Degraded(NO_ACCOUNT.to_owned()))
-                });
-            }
-            None => tracing::info!("{NO_ACCOUNT}"),
-        }
+        let importer = importer(settings, store.clone(), queue.clone(), archive)?;
+        let limits = parts::request_limits(settings)?;
+        let is_alone = services.len() == 1;
+        import_past_calls(importer, store, limits, is_alone, &mut health, &mut supervisor);
     }
     let ingest = match ingest_settings {
         Some(ingest_settings) => {
@@ -186,6 +167,39 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
     supervisor.run().await.context("stopped with a failure")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Lets the importer work, if there is an account.
+fn import_past_calls(
+    importer: Option<Importer>,
+    store: Store,
+    limits: RequestLimits,
+    is_alone: bool,
+    health: &mut Health,
+    supervisor: &mut Supervisor,
+) {
+    let Some(importer) = importer else {
+        if is_alone {
+            // Whoever starts all services at once may have no key yet: one that ends would be started again and again.
+            tracing::warn!("{NO_ACCOUNT}");
+            health.check("importer", || async {
+                Ok(Condition::Degraded(NO_ACCOUNT.to_owned()))
+            });
+        } else {
+            tracing::info!("{NO_ACCOUNT}");
+        }
+        return;
+    };
+    importer.metrics.register(health.registry());
+    let budget = BudgetMetrics::register(health.registry());
+    supervisor.spawn("budget", |shutdown| async move {
+        budget.keep_counting(store, limits, shutdown).await;
+        Ok(())
+    });
+    supervisor.spawn("importer", |shutdown| async {
+        importer.run(shutdown).await;
+        Ok(())
+    });
 }
 
 /// The database, if one of the services needs it: one for all of them, since on SQLite who writes waits for who came
