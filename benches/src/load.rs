@@ -56,6 +56,17 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Of no request.
+    fn nothing() -> Self {
+        Self {
+            accepted: 0,
+            refused: 0,
+            took: Duration::ZERO,
+            latency: histogram(),
+            sent: Vec::new(),
+        }
+    }
+
     /// How many were accepted, as a number to calculate with.
     #[allow(clippy::cast_precision_loss, reason = "nobody sends 2^52 requests")]
     pub(crate) fn count(&self) -> f64 {
@@ -120,13 +131,7 @@ impl Load {
             };
             at_work.spawn(connection.send(self.clone(), began, Arc::clone(&next)));
         }
-        let mut outcome = Outcome {
-            accepted: 0,
-            refused: 0,
-            took: Duration::ZERO,
-            latency: histogram(),
-            sent: Vec::new(),
-        };
+        let mut outcome = Outcome::nothing();
         while let Some(ended) = at_work.join_next().await {
             let part = ended.unwrap()?;
             outcome.accepted += part.accepted;
@@ -146,13 +151,7 @@ struct Connection {
 
 impl Connection {
     async fn send(mut self, load: Load, began: Instant, next: Arc<AtomicU64>) -> io::Result<Outcome> {
-        let mut outcome = Outcome {
-            accepted: 0,
-            refused: 0,
-            took: Duration::ZERO,
-            latency: histogram(),
-            sent: Vec::new(),
-        };
+        let mut outcome = Outcome::nothing();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let due = match load.pace {

@@ -15,7 +15,7 @@ use crate::apply::{CallChanges, CallState, next_row};
 use crate::event::CallEvent;
 use crate::matching::{MatchRules, People};
 use crate::phone::PhoneNumber;
-use crate::record::{Record, RecordedSnapshot};
+use crate::record::RecordedSnapshot;
 use crate::redaction::telephone_numbers;
 use crate::seal::{Group, Seal, SealReason, Seals};
 use crate::snapshot::{Facts, Snapshot};
@@ -113,14 +113,14 @@ pub fn erase(mut state: CallState, events: &[CallEvent], now: DateTime<Utc>) -> 
     let was_erased = state.seals.is_erased();
     let stored = state.row.clone();
     let before = state.record;
-    let kept = before.in_order().into_iter().map(|recorded| RecordedSnapshot {
+    state.record = before.reduced(|recorded| RecordedSnapshot {
         changes: Vec::new(),
         snapshot: forgotten(&recorded.snapshot),
         ..recorded.clone()
     });
-    let kept = kept.map(RecordedSnapshot::with_its_digest);
-    let brought = events.iter().map(|event| event.forgotten().to_recorded());
-    state.record = kept.chain(brought).collect::<Record>();
+    for event in events {
+        state.record.add(event.forgotten().to_recorded());
+    }
     state.seals = Group::ALL
         .map(|group| (group, SealReason::Erasure))
         .into_iter()

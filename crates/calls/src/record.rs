@@ -49,7 +49,7 @@ impl CallEvent {
 
 impl RecordedSnapshot {
     /// The same, named by what it holds now.
-    pub(crate) fn with_its_digest(self) -> Self {
+    fn with_its_digest(self) -> Self {
         Self {
             digest: content_digest(self.kind, &self.snapshot, &self.changes),
             ..self
@@ -83,6 +83,14 @@ impl Record {
         known.first_observed_at = known.first_observed_at.min(new.first_observed_at);
         known.last_observed_at = known.last_observed_at.max(new.last_observed_at);
         before != *known
+    }
+
+    /// The same record with less in it: each snapshot as `change` leaves it, under the digest that it has then.
+    pub(crate) fn reduced(&self, change: impl Fn(&RecordedSnapshot) -> RecordedSnapshot) -> Self {
+        self.snapshots
+            .values()
+            .map(|recorded| change(recorded).with_its_digest())
+            .collect()
     }
 
     /// The member with this digest.

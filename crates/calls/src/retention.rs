@@ -90,14 +90,10 @@ pub(crate) fn seal_what_is_due(
     for group in &due {
         state.seals.close(*group, SealReason::Retention);
     }
-    let record = state.record.in_order().into_iter();
-    state.record = record
-        .map(|recorded| RecordedSnapshot {
-            snapshot: kept(&recorded.snapshot, &state.seals),
-            ..recorded.clone()
-        })
-        .map(RecordedSnapshot::with_its_digest)
-        .collect::<Record>();
+    state.record = state.record.reduced(|recorded| RecordedSnapshot {
+        snapshot: kept(&recorded.snapshot, &state.seals),
+        ..recorded.clone()
+    });
     due.into_iter()
         .map(|group| Seal {
             group,

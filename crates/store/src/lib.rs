@@ -32,7 +32,7 @@ use calls::{
     CallEvent, CallId, Contact, ContactRef, Interaction, MatchRules, OutgoingAlert, PhoneNumber, Record,
     Region, Retention, Seal, Seals,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 pub use activity::Activity;
@@ -397,17 +397,18 @@ impl Store {
         if self.retention == Retention::default() {
             return Ok(retained);
         }
+        let (retention, now) = (self.retention, now.trunc_subsecs(6));
         let mut after = None;
         loop {
-            let retention = self.retention;
-            let calls = on!(self, database => database.retain_calls(retention, after.take(), now))?;
-            retained.calls += calls.len();
-            after = calls.into_iter().next_back();
+            let due = on!(self, database => database.calls_due(retention, after.take(), now))?;
+            after = due.last().cloned();
             if after.is_none() {
                 break;
             }
+            retained.calls += due.len();
+            on!(self, database => database.take_out(due, retention, now))?;
         }
-        if let Some(time) = self.retention.events {
+        if let Some(time) = retention.events {
             loop {
                 let (alerts, dead_letters) = on!(self, database => database.delete_messages(now - time))?;
                 retained.alerts += alerts;

@@ -1,7 +1,7 @@
 //! Takes away what is kept no longer.
 
 use calls::{CallId, Retention};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -23,30 +23,32 @@ struct OfCall {
 }
 
 impl Postgres {
-    /// Takes what is due out of the next calls behind `after`; returns those calls.
-    pub(crate) async fn retain_calls(
+    /// The next calls behind `after` of which something is due.
+    pub(crate) async fn calls_due(
         &self,
         retention: Retention,
         after: Option<CallId>,
         now: DateTime<Utc>,
     ) -> Result<Vec<CallId>, StoreError> {
-        let now = now.trunc_subsecs(6);
-        let due = self
-            .read(move |connection| find_due(connection, &retention, after.as_ref(), now))
-            .await?;
-        if due.is_empty() {
-            return Ok(due);
-        }
+        self.read(move |connection| find_due(connection, &retention, after.as_ref(), now))
+            .await
+    }
+
+    /// Takes what is due out of these calls.
+    pub(crate) async fn take_out(
+        &self,
+        due: Vec<CallId>,
+        retention: Retention,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         Self::write(&self.batches, move |connection| {
-            take_out(connection, &due, &retention, now)?;
-            Ok(due.clone())
+            take_out(connection, &due, &retention, now)
         })
         .await
     }
 
     /// Deletes some of the alerts and dead letters of before `end`; how many of each.
     pub(crate) async fn delete_messages(&self, end: DateTime<Utc>) -> Result<(usize, usize), StoreError> {
-        let end = end.trunc_subsecs(6);
         Self::write(&self.batches, move |connection| {
             let mut delete = |sql| {
                 Statement::new(sql)

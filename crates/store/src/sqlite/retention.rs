@@ -1,7 +1,7 @@
 //! Takes away what is kept no longer.
 
 use calls::{CallId, Retention};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -22,30 +22,30 @@ struct OfCall {
 }
 
 impl Sqlite {
-    /// Takes what is due out of the next calls behind `after`; returns those calls.
-    pub(crate) async fn retain_calls(
+    /// The next calls behind `after` of which something is due.
+    pub(crate) async fn calls_due(
         &self,
         retention: Retention,
         after: Option<CallId>,
         now: DateTime<Utc>,
     ) -> Result<Vec<CallId>, StoreError> {
-        let now = now.trunc_subsecs(6);
-        let due = self
-            .read(move |connection| find_due(connection, &retention, after.as_ref(), now))
-            .await?;
-        if due.is_empty() {
-            return Ok(due);
-        }
-        self.write_without_trace(move |connection| {
-            take_out(connection, &due, &retention, now)?;
-            Ok(due)
-        })
-        .await
+        self.read(move |connection| find_due(connection, &retention, after.as_ref(), now))
+            .await
+    }
+
+    /// Takes what is due out of these calls.
+    pub(crate) async fn take_out(
+        &self,
+        due: Vec<CallId>,
+        retention: Retention,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        self.write_without_trace(move |connection| take_out(connection, &due, &retention, now))
+            .await
     }
 
     /// Deletes some of the alerts and dead letters of before `end`; how many of each.
     pub(crate) async fn delete_messages(&self, end: DateTime<Utc>) -> Result<(usize, usize), StoreError> {
-        let end = end.trunc_subsecs(6);
         self.write_without_trace(move |connection| {
             let mut delete = |sql| {
                 diesel::sql_query(sql)
