@@ -151,7 +151,7 @@ impl Redaction {
                 if text.contains('\0') {
                     *text = text.replace('\0', "");
                 }
-                if content == Content::FreeText {
+                if content == Content::FreeText && !text.is_empty() {
                     let speaker = speaker.to_owned();
                     found.push(FreeText { name, speaker, text });
                 }
@@ -227,13 +227,13 @@ impl Redaction {
         self.redact(&[text]).pop().flatten()
     }
 
-    /// Searches texts as one. Gives those that change.
+    /// Searches texts as one. Gives those that change, each in its place; nothing when they hold no number at all.
     fn redact(self, texts: &[&str]) -> Vec<Option<String>> {
-        let mut redacted: Vec<Option<String>> = vec![None; texts.len()];
         let numbers = Numbers::read(texts);
         if numbers.groups.is_empty() {
-            return redacted;
+            return Vec::new();
         }
+        let mut redacted: Vec<Option<String>> = vec![None; texts.len()];
         let mut kept_to = vec![0; texts.len()];
         for (groups, label) in search(&numbers, self) {
             for groups in numbers.groups[groups].chunk_by(|one, next| one.text == next.text) {

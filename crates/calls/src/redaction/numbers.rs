@@ -4,7 +4,9 @@
 //! `triple oh`, `forty-one hundred`. Words that only sound like numbers (`to`, `for`, `ate`) are words: nearly always
 //! they are.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::LABELS;
 
@@ -91,41 +93,6 @@ impl Numbers {
 
 /// What stands between two numbers of one and the same: at most so many of these words.
 const MAX_FILLERS: usize = 8;
-const FILLERS: [&str; 37] = [
-    "agent", "ah", "ahead", "alright", "and", "caller", "customer", "dash", "er", "go", "good", "got",
-    "great", "hmm", "hm", "huh", "it", "mhm", "mm", "next", "number", "numbers", "ok", "okay", "perfect",
-    "right", "space", "speaker", "sure", "thank", "thanks", "then", "uh", "um", "yeah", "yep", "yes",
-];
-
-const MONTHS: [&str; 23] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "nov",
-    "dec",
-];
-
-const AMOUNTS: [&str; 8] = [
-    "bucks", "cents", "dollar", "dollars", "euros", "percent", "pounds", "usd",
-];
 
 /// A spoken number, or a part of one.
 #[derive(Debug, Clone, Copy)]
@@ -139,44 +106,139 @@ enum Spoken {
     Times(usize),
 }
 
-impl Spoken {
+/// What a word means here.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    Spoken(Spoken),
+    Keyword(Keyword),
+    /// A keyword's first half.
+    Security,
+    /// The second half.
+    Code,
+    /// The second half too, and else a filler.
+    Number,
+    Filler,
+    Month,
+    /// What was counted is money, or a share.
+    Amount,
+    Other,
+}
+
+/// Every word that means something.
+const WORDS: [(Word, &[&str]); 43] = [
+    (
+        Word::Spoken(Spoken::Digit(0)),
+        &["zero", "oh", "o", "nought", "naught"],
+    ),
+    (Word::Spoken(Spoken::Digit(1)), &["one"]),
+    (Word::Spoken(Spoken::Digit(2)), &["two"]),
+    (Word::Spoken(Spoken::Digit(3)), &["three"]),
+    (Word::Spoken(Spoken::Digit(4)), &["four"]),
+    (Word::Spoken(Spoken::Digit(5)), &["five"]),
+    (Word::Spoken(Spoken::Digit(6)), &["six"]),
+    (Word::Spoken(Spoken::Digit(7)), &["seven"]),
+    (Word::Spoken(Spoken::Digit(8)), &["eight"]),
+    (Word::Spoken(Spoken::Digit(9)), &["nine", "niner"]),
+    (Word::Spoken(Spoken::Teen(0)), &["ten"]),
+    (Word::Spoken(Spoken::Teen(1)), &["eleven"]),
+    (Word::Spoken(Spoken::Teen(2)), &["twelve"]),
+    (Word::Spoken(Spoken::Teen(3)), &["thirteen"]),
+    (Word::Spoken(Spoken::Teen(4)), &["fourteen"]),
+    (Word::Spoken(Spoken::Teen(5)), &["fifteen"]),
+    (Word::Spoken(Spoken::Teen(6)), &["sixteen"]),
+    (Word::Spoken(Spoken::Teen(7)), &["seventeen"]),
+    (Word::Spoken(Spoken::Teen(8)), &["eighteen"]),
+    (Word::Spoken(Spoken::Teen(9)), &["nineteen"]),
+    (Word::Spoken(Spoken::Tens(2)), &["twenty"]),
+    (Word::Spoken(Spoken::Tens(3)), &["thirty"]),
+    (Word::Spoken(Spoken::Tens(4)), &["forty", "fourty"]),
+    (Word::Spoken(Spoken::Tens(5)), &["fifty"]),
+    (Word::Spoken(Spoken::Tens(6)), &["sixty"]),
+    (Word::Spoken(Spoken::Tens(7)), &["seventy"]),
+    (Word::Spoken(Spoken::Tens(8)), &["eighty"]),
+    (Word::Spoken(Spoken::Tens(9)), &["ninety"]),
+    (Word::Spoken(Spoken::Zeros(2)), &["hundred"]),
+    (Word::Spoken(Spoken::Zeros(3)), &["thousand"]),
+    (Word::Spoken(Spoken::Times(2)), &["double"]),
+    (Word::Spoken(Spoken::Times(3)), &["triple", "treble"]),
+    (Word::Spoken(Spoken::Times(4)), &["quadruple"]),
+    (
+        Word::Keyword(Keyword::SecurityCode),
+        &["cvv", "cvv2", "cvc", "cvc2", "csc", "cvn"],
+    ),
+    (Word::Keyword(Keyword::SocialSecurity), &["ssn", "social"]),
+    (
+        Word::Keyword(Keyword::Bank),
+        &["routing", "aba", "ach", "bank", "checking", "savings", "iban"],
+    ),
+    (Word::Keyword(Keyword::Account), &["account", "acct"]),
+    (Word::Security, &["security"]),
+    (Word::Code, &["code"]),
+    (Word::Number, &["number"]),
+    (
+        Word::Filler,
+        &[
+            "agent", "ah", "ahead", "alright", "and", "caller", "customer", "dash", "er", "go", "good",
+            "got", "great", "hmm", "hm", "huh", "it", "mhm", "mm", "next", "numbers", "ok", "okay",
+            "perfect", "right", "space", "speaker", "sure", "thank", "thanks", "then", "uh", "um", "yeah",
+            "yep", "yes",
+        ],
+    ),
+    (
+        Word::Month,
+        &[
+            "january",
+            "february",
+            "march",
+            "april",
+            "may",
+            "june",
+            "july",
+            "august",
+            "september",
+            "october",
+            "november",
+            "december",
+            "jan",
+            "feb",
+            "mar",
+            "apr",
+            "jun",
+            "jul",
+            "aug",
+            "sep",
+            "oct",
+            "nov",
+            "dec",
+        ],
+    ),
+    (
+        Word::Amount,
+        &[
+            "bucks", "cents", "dollar", "dollars", "euros", "percent", "pounds", "usd",
+        ],
+    ),
+];
+
+/// Of all of them. Shorter than a card number, too.
+const LONGEST_WORD: usize = 12;
+
+static MEANINGS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
+    let words = WORDS.iter();
+    words
+        .flat_map(|(meaning, words)| words.iter().map(|word| (*word, *meaning)))
+        .collect()
+});
+
+impl Word {
+    /// What a word means, however it is capitalised. `None`: it is longer than any that we know, or not of ASCII.
     fn of(word: &str) -> Option<Self> {
-        Some(match word {
-            "zero" | "oh" | "o" | "nought" | "naught" => Self::Digit(0),
-            "one" => Self::Digit(1),
-            "two" => Self::Digit(2),
-            "three" => Self::Digit(3),
-            "four" => Self::Digit(4),
-            "five" => Self::Digit(5),
-            "six" => Self::Digit(6),
-            "seven" => Self::Digit(7),
-            "eight" => Self::Digit(8),
-            "nine" | "niner" => Self::Digit(9),
-            "ten" => Self::Teen(0),
-            "eleven" => Self::Teen(1),
-            "twelve" => Self::Teen(2),
-            "thirteen" => Self::Teen(3),
-            "fourteen" => Self::Teen(4),
-            "fifteen" => Self::Teen(5),
-            "sixteen" => Self::Teen(6),
-            "seventeen" => Self::Teen(7),
-            "eighteen" => Self::Teen(8),
-            "nineteen" => Self::Teen(9),
-            "twenty" => Self::Tens(2),
-            "thirty" => Self::Tens(3),
-            "forty" | "fourty" => Self::Tens(4),
-            "fifty" => Self::Tens(5),
-            "sixty" => Self::Tens(6),
-            "seventy" => Self::Tens(7),
-            "eighty" => Self::Tens(8),
-            "ninety" => Self::Tens(9),
-            "hundred" => Self::Zeros(2),
-            "thousand" => Self::Zeros(3),
-            "double" => Self::Times(2),
-            "triple" | "treble" => Self::Times(3),
-            "quadruple" => Self::Times(4),
-            _ => return None,
-        })
+        let mut lower = [0; LONGEST_WORD];
+        let lower = lower.get_mut(..word.len()).filter(|_| word.is_ascii())?;
+        lower.copy_from_slice(word.as_bytes());
+        lower.make_ascii_lowercase();
+        let lower = std::str::from_utf8(lower).ok()?;
+        Some(MEANINGS.get(lower).copied().unwrap_or(Self::Other))
     }
 }
 
@@ -290,11 +352,10 @@ impl Reader {
                 }
             }
             self.last = Last::Other;
-        } else if let Some(lower) = lower(word) {
-            let lower = lower.as_str();
-            match Spoken::of(lower) {
-                Some(spoken) if self.spoken(index, &span, spoken) => {}
-                _ => self.other(lower),
+        } else if let Some(word) = Word::of(word) {
+            match word {
+                Word::Spoken(spoken) if self.spoken(index, &span, spoken) => {}
+                _ => self.other(word),
             }
         } else {
             self.hard();
@@ -363,35 +424,30 @@ impl Reader {
     }
 
     /// A word that is no number.
-    fn other(&mut self, word: &str) {
-        use Keyword::{Account, Bank, SecurityCode, SocialSecurity};
+    fn other(&mut self, word: Word) {
         let keyword = match (word, self.last) {
-            ("cvv" | "cvv2" | "cvc" | "cvc2" | "csc" | "cvn", _) | ("code" | "number", Last::Security) => {
-                Some(SecurityCode)
-            }
-            ("ssn" | "social", _) => Some(SocialSecurity),
-            ("routing" | "aba" | "ach" | "bank" | "checking" | "savings" | "iban", _) => Some(Bank),
-            ("account" | "acct", _) => Some(Account),
+            (Word::Code | Word::Number, Last::Security) => Some(Keyword::SecurityCode),
+            (Word::Keyword(keyword), _) => Some(keyword),
             _ => None,
         };
         if let Some(keyword) = keyword {
             self.numbers.keywords.push(self.mark(keyword));
         }
-        if AMOUNTS.contains(&word)
+        if matches!(word, Word::Amount)
             && let Some(group) = self.numbers.groups.last_mut()
             && group.word == self.words
         {
             group.is_money = true;
         }
-        let is_filler = FILLERS.contains(&word);
+        let is_filler = matches!(word, Word::Filler | Word::Number);
         self.words += usize::from(!is_filler);
         self.fillers = self
             .fillers
             .map(|fillers| fillers + 1)
             .filter(|fillers| is_filler && *fillers <= MAX_FILLERS);
         self.last = match word {
-            "security" => Last::Security,
-            _ if MONTHS.contains(&word) => Last::Month,
+            Word::Security => Last::Security,
+            Word::Month => Last::Month,
             _ => Last::Other,
         };
     }
@@ -439,9 +495,6 @@ impl Reader {
     }
 }
 
-/// Of all that have a meaning here. Shorter than a card number, too.
-const LONGEST_WORD: usize = 12;
-
 /// The digit that a letter is, in the scripts that have their own.
 fn digit(letter: char) -> Option<u8> {
     const ZEROS: [char; 5] = ['0', '\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}'];
@@ -485,10 +538,4 @@ fn end_of_word(text: &str, from: usize) -> usize {
     text[from..]
         .find(|c: char| !c.is_alphanumeric())
         .map_or(text.len(), |length| from + length)
-}
-
-/// A word of ASCII in lower case, unless it is longer than any that we know.
-fn lower(word: &str) -> Option<String> {
-    let may_be_known = word.is_ascii() && word.len() <= LONGEST_WORD;
-    may_be_known.then(|| word.to_ascii_lowercase())
 }
