@@ -6,6 +6,7 @@ mod serve;
 pub mod settings;
 mod supervisor;
 pub mod telemetry;
+mod turns;
 
 pub use explain::in_one_line;
 pub use health::{Condition, Health};
@@ -13,3 +14,4 @@ pub use serve::{serve, serve_http};
 pub use settings::{Settings, SettingsError};
 pub use supervisor::{Signals, Supervisor};
 pub use tokio_util::sync::CancellationToken;
+pub use turns::Turns;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use calls::MatchRules;
 use chrono::Utc;
 use queue::Queue;
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::Store;
 
 use crate::outbox;
@@ -17,13 +17,8 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Amends until `shutdown`.
 pub(crate) async fn amend(store: Store, queue: Queue, rules: Arc<MatchRules>, shutdown: CancellationToken) {
-    let mut ticks = tokio::time::interval(TRY_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.cancelled() => return,
-        }
+    let mut turns = Turns::every(TRY_EVERY, &shutdown);
+    while turns.next().await.is_some() {
         match store.amend_alerts(&rules, Utc::now()).await {
             Ok(alerts) => outbox::publish(&store, &queue, alerts).await,
             Err(error) => tracing::warn!(

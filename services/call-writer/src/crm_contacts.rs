@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use calls::{MatchRules, Region};
 use chrono::{DateTime, TimeDelta, Utc};
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::{CrmMirror, CrmMirrored, CrmPeople, Store};
 
 /// How often everybody is compared, which finds those who are gone.
@@ -38,14 +38,9 @@ pub(crate) async fn mirror(
     rules: Arc<MatchRules>,
     shutdown: CancellationToken,
 ) {
-    let mut ticks = tokio::time::interval(settings.every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut turns = Turns::every(settings.every, &shutdown);
     let mut last = LastRead::default();
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.cancelled() => return,
-        }
+    while turns.next().await.is_some() {
         let now = Utc::now();
         let people = last.what_to_read(now);
         match store

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use queue::QueueName;
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::{Applied, Store};
 
 /// How often it is counted what waits in the database.
@@ -142,13 +142,8 @@ impl Metrics {
 
     /// Counts what waits in the database, until `shutdown`.
     pub(crate) async fn keep_counting(self, store: Store, shutdown: CancellationToken) {
-        let mut ticks = tokio::time::interval(COUNT_EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = shutdown.cancelled() => return,
-            }
+        let mut turns = Turns::every(COUNT_EVERY, &shutdown);
+        while turns.next().await.is_some() {
             let waiting = match store.count_waiting_dead_letters().await {
                 Ok(waiting) => waiting,
                 Err(error) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use calls::OutgoingAlert;
 use chrono::{DateTime, TimeDelta, Utc};
 use queue::{Message, Queue, QueueName};
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::Store;
 use tokio::sync::mpsc;
 
@@ -76,13 +76,8 @@ pub(crate) async fn publish(store: &Store, queue: &Queue, alerts: Vec<OutgoingAl
 
 /// Publishes what was left behind, until `shutdown`.
 pub(crate) async fn sweep(store: Store, queue: Queue, shutdown: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = shutdown.cancelled() => return,
-        }
+    let mut turns = Turns::every(SWEEP_EVERY, &shutdown);
+    while turns.next().await.is_some() {
         match store
             .unpublished_alerts(Utc::now() - LEFT_BEHIND_AFTER, MAX_SWEPT)
             .await

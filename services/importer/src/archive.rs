@@ -12,7 +12,7 @@ use callrail::client::{ApiError, BudgetError, Client, RecordingError, RecordingF
 use calls::CallId;
 use chrono::{DateTime, TimeDelta, Utc};
 use recordings::{Archive, ArchiveError};
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::{ArchivedRecording, RecordingOutcome, RecordingTaken, StoreError};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -85,14 +85,9 @@ impl Importer {
 
     /// Puts on the list what calls bring. At the start all calls are looked at, since the archive may be new.
     async fn list_recordings(&self, shutdown: &CancellationToken) {
-        let mut looks = self.looks();
+        let mut turns = self.turns(shutdown);
         let mut since = DateTime::UNIX_EPOCH;
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = looks.tick() => {}
-            }
+        while turns.next().await.is_some() {
             let began = (self.clock)();
             match self.list_since(since, shutdown).await {
                 Ok(()) => since = began - OVERLAP,
@@ -121,13 +116,8 @@ impl Importer {
     }
 
     async fn count_waiting(&self, shutdown: &CancellationToken) {
-        let mut counts = tokio::time::interval(COUNT_EVERY);
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = counts.tick() => {}
-            }
+        let mut turns = Turns::every(COUNT_EVERY, shutdown);
+        while turns.next().await.is_some() {
             match self.store.recordings_waiting().await {
                 Ok(waiting) => self.metrics.recordings_wait(waiting),
                 Err(error) => tracing::warn!(
@@ -140,13 +130,8 @@ impl Importer {
 
     /// Deletes recordings that are kept no longer, or were erased while the archive was away.
     async fn delete_recordings(&self, archive: &Archive, shutdown: &CancellationToken) {
-        let mut turns = tokio::time::interval(DELETE_EVERY);
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = turns.tick() => {}
-            }
+        let mut turns = Turns::every(DELETE_EVERY, shutdown);
+        while turns.next().await.is_some() {
             match self.delete_due(archive, shutdown).await {
                 Ok(0) => {}
                 Ok(deleted) => tracing::info!(deleted, "recordings that are kept no longer were deleted"),
@@ -176,14 +161,9 @@ impl Importer {
 
     async fn fetch_recordings(&self, recordings: &Recordings, shutdown: &CancellationToken) {
         let holder = Uuid::now_v7();
-        let mut looks = self.looks();
+        let mut turns = self.turns(shutdown);
         let mut pauses = Pauses::default();
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = looks.tick() => {}
-            }
+        while turns.next().await.is_some() {
             while !shutdown.is_cancelled() {
                 let pause = match self.fetch_one(recordings, holder, shutdown).await {
                     Ok(true) => {

@@ -22,7 +22,7 @@ use callrail::client::Client;
 use calls::Reading;
 use chrono::{DateTime, Utc};
 use queue::Queue;
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::{ImportSource, Store};
 use uuid::Uuid;
 
@@ -105,20 +105,14 @@ impl Importer {
     /// Works on what people want.
     async fn import(&self, shutdown: &CancellationToken) {
         let holder = Uuid::now_v7();
-        let mut looks = self.looks();
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = looks.tick() => {}
-            }
+        let mut turns = self.turns(shutdown);
+        while turns.next().await.is_some() {
             while !shutdown.is_cancelled() && self.work_on_one(&WANTED, holder, shutdown).await {}
         }
     }
 
-    fn looks(&self) -> tokio::time::Interval {
-        let mut looks = tokio::time::interval(self.settings.look_every);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        looks
+    /// When to look for work.
+    fn turns(&self, shutdown: &CancellationToken) -> Turns {
+        Turns::every(self.settings.look_every, shutdown)
     }
 }

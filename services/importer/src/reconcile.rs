@@ -57,14 +57,9 @@ impl Importer {
     /// Makes passes and works on them until `shutdown`.
     pub(crate) async fn reconcile(&self, reconcile: &Reconcile, shutdown: &CancellationToken) {
         let holder = Uuid::now_v7();
-        let mut looks = self.looks();
+        let mut turns = self.turns(shutdown);
         let mut due = Due::default();
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = looks.tick() => {}
-            }
+        while turns.next().await.is_some() {
             self.make_passes(reconcile, &mut due).await;
             while !shutdown.is_cancelled()
                 && self

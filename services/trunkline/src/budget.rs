@@ -12,9 +12,9 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use runtime::CancellationToken;
+use runtime::{CancellationToken, Turns};
 use store::{Permit, ReportedUsage, RequestClass, RequestLimits, Store};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 /// How long somebody who waits for an answer is kept waiting for a request to be granted.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -68,13 +68,8 @@ impl BudgetMetrics {
         limits: RequestLimits,
         shutdown: CancellationToken,
     ) {
-        let mut ticks = interval(COUNT_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = shutdown.cancelled() => return,
-            }
+        let mut turns = Turns::every(COUNT_EVERY, &shutdown);
+        while turns.next().await.is_some() {
             let made = match store.requests_made(Utc::now()).await {
                 Ok(made) => made,
                 Err(error) => {
