@@ -57,8 +57,10 @@ impl WebhookIngest {
                  Webhooks page of the company in CallRail"
             );
         }
-        // The first number that is not North American loads the plans of all countries: not while a call rings.
-        let _ = PhoneNumber::parse("+442079460123", settings.reading.region);
+        // The first number that is not North American loads the plans of all countries: not while a call rings. A start
+        // need not wait for it either.
+        let region = settings.reading.region;
+        tokio::task::spawn_blocking(move || PhoneNumber::parse("+442079460123", region));
         let metrics = Metrics::register(health.registry());
         let probe = queue.clone();
         health.check("queue", move || {
