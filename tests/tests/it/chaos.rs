@@ -103,6 +103,7 @@ async fn survive(faults: &[Fault]) {
     let mut scene = Scene::new(&mut rng, deliveries).await;
     let mut load = scene.site.load(&mut rng, deliveries);
     let mut before = None;
+    let began = Instant::now();
     for _ in 0..deliveries / SHARE {
         let fault = *rng.choice(faults).unwrap();
         scene.break_down(fault, &mut rng).await;
@@ -116,6 +117,7 @@ async fn survive(faults: &[Fault]) {
         scene.mend(fault).await;
     }
     let sent = load.finish().await;
+    println!("things failed for {:.0} s", began.elapsed().as_secs_f64());
     let began = Instant::now();
     scene.check(sent, began).await;
 }
