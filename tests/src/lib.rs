@@ -16,12 +16,14 @@ mod process;
 mod program;
 pub mod pusher_peer;
 mod samples;
+mod server;
 pub mod simulated;
 
 pub use installation::{Answer, Installation, Told, free_address, signature};
 pub use process::{Process, eventually, falls_to_zero};
 pub use program::program;
 pub use samples::{Sample, sample, sample_names};
+pub use server::Server;
 
 /// The key that the samples are signed with: the one that CallRail's documentation publishes.
 pub const SIGNING_KEY: &str = "072e77e426f92738a72fe23c4d1953b4";

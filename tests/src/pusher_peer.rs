@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 mod pages;
 
-use crate::eventually;
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use crate::{Server, eventually};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
@@ -34,7 +33,7 @@ const MAX_CHANNEL_NAME: usize = 164;
 /// A running server; it ends when it is dropped.
 pub struct Peer {
     state: Arc<State>,
-    server: ServerHandle,
+    server: Server,
 }
 
 /// What the server does with a good request.
@@ -82,9 +81,9 @@ pub fn url_with_secret(address: &str, secret: &str) -> String {
 impl Peer {
     /// Serves on an address of its own choice, which it returns.
     pub fn start(mood: Mood) -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        (Self::serve(listener, mood), address)
+        let peer = Self::serve(TcpListener::bind("127.0.0.1:0").unwrap(), mood);
+        let address = peer.server.address.to_string();
+        (peer, address)
     }
 
     /// Serves on this listener.
@@ -96,23 +95,12 @@ impl Peer {
             pages: pages::Pages::default(),
         });
         let shared = web::Data::from(Arc::clone(&state));
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(shared.clone())
+        let server = Server::on(listener, move |app| {
+            app.app_data(shared.clone())
                 .route("/app/{key}", web::get().to(pages::join))
-                .default_service(web::to(take))
-        })
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .unwrap()
-        .run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self {
-            state,
-            server: handle,
-        }
+                .default_service(web::to(take));
+        });
+        Self { state, server }
     }
 
     /// Does this from now on.
@@ -171,13 +159,6 @@ impl Peer {
     pub async fn refuses(&self, count: usize) {
         let refused = eventually(|| async { (self.refused().len() >= count).then_some(()) });
         assert!(refused.await.is_some(), "only {:?} were refused", self.refused());
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // What it returns need not be waited for: the server stops all the same.
-        drop(self.server.stop(false));
     }
 }
 

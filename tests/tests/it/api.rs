@@ -3,7 +3,7 @@
 
 use callrail::WebhookKind;
 use callrail_simulator::{ApiOptions, Fault, SimulatedAccount, SimulatedApi};
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -321,7 +321,9 @@ async fn failed_calls_of_an_import_are_tried_again_once_it_is_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_of_a_range_of_dates_covers_it_and_one_that_is_none_is_refused() {
     let api = Api::start_alone().await;
-    let body = json!({"start_date": "2025-09-01T00:00:00Z", "end_date": "2025-10-01T00:00:00Z"});
+    // CallRail keeps calls for 25 months, so a date that stands here would be too old one day.
+    let first_of_january = |years_ago| format!("{}-01-01T00:00:00Z", Utc::now().year() - years_ago);
+    let body = json!({"start_date": first_of_january(1), "end_date": first_of_january(0)});
     let asked = api.post("/api/integrations/callrail/import-calls", body);
     let (answer, ()) = tokio::join!(asked, api.import(Vec::new()));
     assert_eq!(
@@ -329,7 +331,7 @@ async fn an_import_of_a_range_of_dates_covers_it_and_one_that_is_none_is_refused
         json!({"status": "success", "message": "Imported 0 calls", "processed": 0, "failed": 0, "total_calls": 0})
     );
     let list = api.get("/api/integrations/callrail/imports").await.json();
-    assert_eq!(list["imports"][0]["start"], "2025-09-01T00:00:00Z");
+    assert_eq!(list["imports"][0]["start"], first_of_january(1));
 
     for wrong in [
         json!({"days_back": 0}),

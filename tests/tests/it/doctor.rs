@@ -1,16 +1,14 @@
 //! `trunkline doctor`: all is well, or one line for each thing that is not, with what to do about it.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use callrail::WebhookKind;
 use callrail_simulator::{ApiOptions, Fault, SimulatedAccount, SimulatedApi};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use test_servers::Vhost;
-use trunkline_tests::{Installation, Process, Told, eventually};
+use trunkline_tests::{Installation, Process, Server, Told, eventually};
 
 use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
@@ -266,9 +264,8 @@ async fn a_program_that_runs_with_another_key_is_found_by_a_signed_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_off_is_told_by_how_much() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v3", listener.local_addr().unwrap());
-    let _server = serve_an_old_date(listener);
+    let server = serve_an_old_date();
+    let url = format!("http://{}/v3", server.address);
     let office = Office::new().await.with("CALLRAIL_API_URL", url);
     let wrong = office.wrong().await;
     assert!(
@@ -336,7 +333,7 @@ async fn before_the_first_start_nothing_is_made_and_the_next_step_is_told() {
 }
 
 /// Knows one account and no company, and lives two minutes in the past.
-fn serve_an_old_date(listener: TcpListener) -> ServerHandle {
+fn serve_an_old_date() -> Server {
     let answer = |request: HttpRequest| async move {
         let date = (Utc::now() - TimeDelta::minutes(2)).format("%a, %d %b %Y %H:%M:%S GMT");
         let body = if request.path().ends_with("companies.json") {
@@ -348,15 +345,9 @@ fn serve_an_old_date(listener: TcpListener) -> ServerHandle {
             .insert_header(("date", date.to_string()))
             .json(body)
     };
-    let server = HttpServer::new(move || App::new().default_service(web::to(answer)))
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .unwrap()
-        .run();
-    let handle = server.handle();
-    tokio::spawn(server);
-    handle
+    Server::start(move |app| {
+        app.default_service(web::to(answer));
+    })
 }
 
 /// What the broker of the tests is told to do with our queues, and what is said of it.

@@ -1,20 +1,17 @@
 //! Traces: one for all that becomes of a webhook, told to a collector that may be away, and of nobody by name.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{HttpResponse, web};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use test_servers::{Database, Proxy, Vhost};
-use trunkline_tests::{Answer, Installation, eventually, sample};
-
 use trunkline_tests::pusher_peer::{self, Mood, Peer};
+use trunkline_tests::{Answer, Installation, Server, eventually, sample};
 
 const CALL: &str = "CAL01a1fa577dac70f6b1ca1ddba8db3bcf";
 
@@ -115,7 +112,7 @@ async fn a_trace_goes_on_after_a_time_in_the_spool() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_signed_begins_a_trace_and_what_is_no_trace_is_left_out() {
     let collector = Collector::start();
-    let trunkline = told_to(&collector.address).with("OTEL_SERVICE_NAME", "office");
+    let trunkline = told_to(&collector).with("OTEL_SERVICE_NAME", "office");
     let running = trunkline.start("run").await;
     let call = sample("post_call_answered.json");
     let unsigned = trunkline
@@ -149,7 +146,7 @@ async fn only_what_is_signed_begins_a_trace_and_what_is_no_trace_is_left_out() {
 async fn a_collector_that_refuses_is_told_of_once_and_costs_no_call() {
     let collector = Collector::start();
     collector.answers(400);
-    let trunkline = told_to(&collector.address);
+    let trunkline = told_to(&collector);
     let running = trunkline.start("run").await;
     let mut refused = 0;
     for _ in 0..3 {
@@ -204,15 +201,18 @@ async fn settings_of_traces_that_cannot_be_are_named() {
     }
 }
 
-/// A standalone installation that tells a collector at this address.
-fn told_to(address: &str) -> Installation {
+/// A standalone installation that tells this collector.
+fn told_to(collector: &Collector) -> Installation {
     Installation::new()
-        .with("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+        .with(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            format!("http://{}", collector.server.address),
+        )
         .with("OTEL_BSP_SCHEDULE_DELAY", "50")
 }
 
 fn scaled(collector: &Collector, pusher: &str, broker: &str, database: &Database) -> Installation {
-    told_to(&collector.address)
+    told_to(&collector)
         .with("PUSHER_URL", pusher_peer::url(pusher))
         .with("QUEUE_URL", broker)
         .with("DATABASE_URL", database.url())
@@ -232,9 +232,8 @@ async fn post(trunkline: &Installation, traceparent: &str) -> Answer {
 
 /// Takes traces as a collector does. Ends when it is dropped.
 struct Collector {
-    address: String,
+    server: Server,
     state: Arc<State>,
-    server: ServerHandle,
 }
 
 struct State {
@@ -251,27 +250,13 @@ impl Collector {
             refused: Mutex::default(),
             told: Mutex::default(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let shared = web::Data::from(Arc::clone(&state));
-        let server = HttpServer::new(move || {
-            App::new()
-                .app_data(shared.clone())
+        let server = Server::start(move |app| {
+            app.app_data(shared.clone())
                 .app_data(web::PayloadConfig::new(16 * 1024 * 1024))
-                .route("/v1/traces", web::post().to(take))
-        })
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .unwrap()
-        .run();
-        let handle = server.handle();
-        tokio::spawn(server);
-        Self {
-            address,
-            state,
-            server: handle,
-        }
+                .route("/v1/traces", web::post().to(take));
+        });
+        Self { server, state }
     }
 
     fn answers(&self, status: u16) {
@@ -328,12 +313,6 @@ impl Collector {
             }
         }
         said.join("\n")
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        drop(self.server.stop(false));
     }
 }
 
