@@ -85,4 +85,17 @@ impl QueueError {
             source: Arc::new(cause),
         }
     }
+
+    /// What became of several that went together: of those that failed the first, but that one is too large before all
+    /// others. It is why the others failed.
+    pub(crate) fn of_all(results: impl IntoIterator<Item = Result<(), Self>>) -> Result<(), Self> {
+        let mut first = Ok(());
+        for result in results {
+            if matches!(result, Err(Self::TooLarge { .. })) {
+                return result;
+            }
+            first = first.and(result);
+        }
+        first
+    }
 }

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::slot::Slot;
@@ -37,6 +37,8 @@ const PAUSES: Pauses = Pauses {
 };
 /// How long broker and disk may take to answer whether they are well. Whoever asks does not wait for long.
 const ANSWERING: Duration = Duration::from_secs(1);
+/// How long another connection may take when the broker has ended one for a message that was too large.
+const CONNECTING_AGAIN: Duration = Duration::from_secs(10);
 /// How often to look for spools whose owner is gone.
 const LOOK_FOR_ORPHANS: Duration = Duration::from_secs(30);
 
@@ -222,7 +224,13 @@ impl Shared {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.kept.notified() => self.send_on_all(&stop).await,
-                _ = look_for_orphans.tick() => self.send_on_orphans().await,
+                _ = look_for_orphans.tick() => tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    // What comes in goes before what was left: that is looked at again at the next turn.
+                    () = self.kept.notified() => self.send_on_all(&stop).await,
+                    () = self.send_on_orphans() => {}
+                },
             }
         }
     }
@@ -346,38 +354,34 @@ pub(crate) async fn send_on_orphan(
 }
 
 /// Sends on what is in a spool, oldest first, and tells of each batch that has arrived. What is too large for the broker
-/// stays, and does not hold up the rest.
+/// stays, and does not hold up the rest. The broker ends the connection on which it finds such a message, with all that
+/// is on its way there: so the rest is tried again until there is another one.
 async fn send_on(slot: &Slot, broker: &Queue, mut sent: impl FnMut(usize)) -> Result<(), QueueError> {
     let mut after = 0;
+    let mut connecting_until = None;
     loop {
-        let batch = slot.oldest(after, BATCH).await?;
-        let Some(last) = batch.last() else {
+        let mut batch = slot.oldest(after, BATCH).await?;
+        let Some(last) = batch.last().map(|kept| kept.id) else {
             return Ok(());
         };
-        after = last.id;
+        batch.retain(|kept| !slot.is_set_aside(kept.id));
+        if batch.is_empty() {
+            after = last;
+            continue;
+        }
         match send(&batch, broker).await {
-            Err(QueueError::TooLarge { .. }) => {
-                for kept in batch.chunks(1) {
-                    match send(kept, broker).await {
-                        Err(error @ QueueError::TooLarge { .. }) => tracing::error!(
-                            spool = slot.number(),
-                            message.id = %kept[0].message.id,
-                            error = &error as &dyn Error,
-                            "a message stays in the spool until the broker takes larger ones"
-                        ),
-                        sent_on => {
-                            sent_on?;
-                            remove(slot, kept).await?;
-                            sent(1);
-                        }
-                    }
-                }
-            }
-            sent_on => {
-                sent_on?;
+            Ok(()) => {
                 remove(slot, &batch).await?;
                 sent(batch.len());
+                (after, connecting_until) = (last, None);
             }
+            Err(QueueError::TooLarge { size }) if slot.set_aside(&batch, size) => {
+                connecting_until = Some(Instant::now() + CONNECTING_AGAIN);
+            }
+            Err(_) if connecting_until.is_some_and(|until| Instant::now() < until) => {
+                sleep(PAUSES.first).await;
+            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -393,7 +397,7 @@ async fn send(batch: &[Kept], broker: &Queue) -> Result<(), QueueError> {
         .into_iter()
         .filter(|(_, messages)| !messages.is_empty())
         .map(|(queue, messages)| broker.publish_without_spool(queue, messages));
-    try_join_all(published).await.map(drop)
+    QueueError::of_all(join_all(published).await)
 }
 
 async fn remove(slot: &Slot, batch: &[Kept]) -> Result<(), QueueError> {

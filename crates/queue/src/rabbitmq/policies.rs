@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::consumer::RENEW_AFTER;
+use super::topology::is_retry_name;
 use crate::message::QueueName;
 
 /// The limit of `RabbitMQ` 4 where no policy sets another. Versions before have none.
@@ -70,7 +71,7 @@ impl Told {
     }
 
     fn is_retry(&self) -> bool {
-        self.name.starts_with("retry.")
+        is_retry_name(&self.name)
     }
 
     /// What the policies set, of which there may be one of the operator beside the user's.

@@ -98,12 +98,16 @@ impl Publisher {
             self.jobs.send(job).map_err(|_| QueueError::Closed)?;
             answers.push((answered, deadline));
         }
+        let mut results = Vec::with_capacity(answers.len());
         for (answered, deadline) in answers {
-            let answer = timeout_at(deadline, answered).await.map_err(|_| self.overdue())?;
-            // Dropped unanswered only when the runtime ends.
-            answer.map_err(|_| QueueError::Closed)??;
+            results.push(match timeout_at(deadline, answered).await {
+                Ok(Ok(result)) => result,
+                // Dropped unanswered only when the runtime ends.
+                Ok(Err(_)) => Err(QueueError::Closed),
+                Err(_) => Err(self.overdue()),
+            });
         }
-        Ok(())
+        QueueError::of_all(results)
     }
 
     pub(super) fn link(&self) -> Watch {
@@ -203,7 +207,15 @@ async fn publish_through(
                     generation.fail(failure);
                 }
             }
-            now = looks.tick(), if !blocked => {
+            now = looks.tick() => {
+                // No message may come to say so, since each that is on its way keeps its place.
+                if blocked && link.usable().is_ok() {
+                    blocked = false;
+                    unblocked_at = now;
+                }
+                if blocked {
+                    continue;
+                }
                 let since = confirms.oldest().map(|oldest| oldest.max(unblocked_at));
                 if since.is_some_and(|since| now > since + longest_silence) {
                     generation.fail(Failure::Unconfirmed(longest_silence));

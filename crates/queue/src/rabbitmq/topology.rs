@@ -126,6 +126,15 @@ fn retry_name(rest: u32) -> String {
     }
 }
 
+/// Whether a name is one of those. Others may have queues in the same virtual host.
+pub(super) fn is_retry_name(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("retry.") else {
+        return false;
+    };
+    let unit = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    unit.len() < rest.len() && ["ms", "s", "m"].contains(&unit)
+}
+
 /// Rounded up, so that nothing comes before its time.
 fn milliseconds(rest: Duration) -> u32 {
     let rounded_up = rest.as_nanos().div_ceil(1_000_000).max(1);
@@ -148,6 +157,20 @@ mod tests {
             "retry.1500ms"
         );
         assert_eq!(retry_exchange(Duration::from_micros(1)).as_str(), "retry.1ms");
+        assert!(
+            ["retry.1s", "retry.10m", "retry.1500ms"]
+                .into_iter()
+                .all(is_retry_name)
+        );
+        let of_others = [
+            "retry.",
+            "retry.s",
+            "retry.payments",
+            "retry.10",
+            "retry.10s.old",
+            "calls.live",
+        ];
+        assert!(!of_others.into_iter().any(is_retry_name));
         assert_eq!(
             retry_exchange(Duration::from_micros(20_001)).as_str(),
             "retry.21ms"

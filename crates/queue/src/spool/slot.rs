@@ -1,10 +1,11 @@
 //! One spool: a folder with a number that one process owns, and a queue file in it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::embedded::{self, Embedded, Kept, Size};
@@ -19,6 +20,8 @@ pub(super) struct Slot {
     messages: AtomicU64,
     bytes: AtomicU64,
     max_bytes: u64,
+    /// Messages that the broker finds too large, as far as this process has tried them.
+    set_aside: Mutex<BTreeSet<i64>>,
     metrics: Metrics,
     _lock: File,
 }
@@ -69,6 +72,7 @@ impl Slot {
             messages: messages.into(),
             bytes: bytes.into(),
             max_bytes,
+            set_aside: Mutex::default(),
             metrics,
             _lock: lock,
         }))
@@ -120,6 +124,29 @@ impl Slot {
         self.file.remove(ids).await?;
         self.shrink(Size { messages, bytes });
         Ok(())
+    }
+
+    /// Leaves those of these messages where they are that have so many bytes, since the broker takes none of that size.
+    /// Returns whether there are any.
+    pub(super) fn set_aside(&self, messages: &[Kept], size: usize) -> bool {
+        let mut set_aside = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = set_aside.len();
+        for kept in messages.iter().filter(|kept| kept.message.body.len() == size) {
+            set_aside.insert(kept.id);
+            tracing::error!(
+                spool = self.number,
+                message.id = %kept.message.id,
+                bytes = size,
+                "a message stays in the spool until the broker takes larger ones: raise max_message_size in \
+                 rabbitmq.conf, then restart this process"
+            );
+        }
+        set_aside.len() > before
+    }
+
+    pub(super) fn is_set_aside(&self, id: i64) -> bool {
+        let set_aside = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        set_aside.contains(&id)
     }
 
     /// Counts what is to be kept, if there is room for it: looked at and taken in one, since many come at a time.

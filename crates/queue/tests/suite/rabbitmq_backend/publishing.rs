@@ -172,6 +172,50 @@ async fn a_blocked_connection_fails_publishes_at_once_and_still_consumes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
+    let vhost = Vhost::new();
+    let proxy = Proxy::to(vhost.address()).await;
+    let options = QueueOptions {
+        publish_timeout: Duration::from_millis(100),
+        ..QueueOptions::default()
+    };
+    let url = vhost.url_by(proxy.address).parse().unwrap();
+    let queue = Queue::connect(&url, options).await.unwrap();
+    proxy.freeze(true);
+    // As many as may be on their way at a time: none gives up its place.
+    let publishing: Vec<_> = (0..700)
+        .map(|number| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.publish(QueueName::Live, numbered(number)).await })
+        })
+        .collect();
+    // connection.blocked
+    proxy.say(&frame(1, 0, b"\0\x0a\0\x3c\x0dlow on memory"));
+    for publishing in publishing {
+        within_deadline(publishing).await.unwrap().unwrap_err();
+    }
+    fails_with(&queue, "RabbitMQ takes no messages at present: low on memory").await;
+    // connection.unblocked
+    proxy.say(&frame(1, 0, b"\0\x0a\0\x3d"));
+    fails_with(&queue, "RabbitMQ did not confirm within 200 ms").await;
+    proxy.freeze(false);
+    publish_until_confirmed(&queue, QueueName::Live, 1000).await;
+}
+
+/// Publishes until that fails for this reason.
+async fn fails_with(queue: &Queue, expected: &str) {
+    within_deadline(async {
+        loop {
+            let failed = queue.publish(QueueName::Alerts, numbered(0)).await.unwrap_err();
+            if failed.source().unwrap().to_string() == expected {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_returned_message_is_not_written_into_the_log() {
     let log = Log::default();
     let writer = log.clone();

@@ -1,13 +1,15 @@
 //! The spool beside a broker that comes and goes.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use queue::{Queue, QueueName, Readiness, SpoolOptions, spools};
+use queue::{Consumer, Message, Queue, QueueName, Readiness, SpoolOptions, spools};
 use tempfile::TempDir;
 use test_servers::{Proxy, Vhost};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::connect;
 use crate::backend::{collect, next_batch, within_deadline};
@@ -71,14 +73,7 @@ async fn an_outage_of_any_kind_costs_no_message_and_no_time() {
     let published = *watched.borrow();
     println!("the slowest of {published} took {slowest:?}");
 
-    let mut missing: BTreeSet<u32> = (0..published).collect();
-    while !missing.is_empty() {
-        let batch = next_batch(&mut consumer, 1000).await;
-        for number in numbers(&batch) {
-            missing.remove(&number);
-        }
-        consumer.acknowledge(&batch).await.unwrap();
-    }
+    arrive(&mut consumer, 0..published).await;
     assert_eq!(spools(folder.path()).await.unwrap()[0].messages, 0);
     drop(proxy);
 }
@@ -126,6 +121,50 @@ async fn what_processes_that_are_gone_have_left_is_sent_on() {
         queue.publish(QueueName::Live, numbered(number)).await.unwrap();
     }
     drop(gone);
+    is_left(&folder).await;
+    let queue = spooling(&vhost.url(), &folder).await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    let mut arrived = numbers(&collect(&mut consumer, 3).await);
+    arrived.sort_unstable();
+    assert_eq!(arrived, [0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_broker_finds_too_large_holds_up_nothing_else() {
+    let vhost = Vhost::new();
+    let folder = tempfile::tempdir().unwrap();
+    let gone = without_broker(folder.path()).await;
+    // More than the broker of the tests takes.
+    let large = Message::new(Uuid::now_v7(), vec![b'x'; 17 * 1024 * 1024]);
+    for message in [numbered(0), numbered(1), large, numbered(2)] {
+        gone.publish(QueueName::Live, message).await.unwrap();
+    }
+    drop(gone);
+    is_left(&folder).await;
+    let queue = spooling(&vhost.url(), &folder).await;
+    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
+    arrive(&mut consumer, 0..3).await;
+    becomes_ready(&queue).await;
+    assert_eq!(spools(folder.path()).await.unwrap()[0].messages, 1);
+    // And no later one.
+    queue.publish(QueueName::Live, numbered(3)).await.unwrap();
+    arrive(&mut consumer, 3..4).await;
+}
+
+/// Waits until these have arrived, whatever else comes, or comes again.
+async fn arrive(consumer: &mut Consumer, expected: Range<u32>) {
+    let mut missing: BTreeSet<u32> = expected.collect();
+    while !missing.is_empty() {
+        let batch = next_batch(consumer, 1000).await;
+        for number in numbers(&batch) {
+            missing.remove(&number);
+        }
+        consumer.acknowledge(&batch).await.unwrap();
+    }
+}
+
+/// Waits until nobody owns a spool any more.
+async fn is_left(folder: &TempDir) {
     within_deadline(async {
         while spools(folder.path())
             .await
@@ -137,11 +176,6 @@ async fn what_processes_that_are_gone_have_left_is_sent_on() {
         }
     })
     .await;
-    let queue = spooling(&vhost.url(), &folder).await;
-    let mut consumer = queue.consume(QueueName::Live).await.unwrap();
-    let mut arrived = numbers(&collect(&mut consumer, 3).await);
-    arrived.sort_unstable();
-    assert_eq!(arrived, [0, 1, 2]);
 }
 
 async fn spooling(url: &str, folder: &TempDir) -> Queue {
