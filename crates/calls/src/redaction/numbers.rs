@@ -220,7 +220,7 @@ const WORDS: [(Word, &[&str]); 43] = [
     ),
 ];
 
-/// Of all of them. Shorter than a card number, too.
+/// Of all of them.
 const LONGEST_WORD: usize = 12;
 
 static MEANINGS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
@@ -231,14 +231,18 @@ static MEANINGS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
 });
 
 impl Word {
-    /// What a word means, however it is capitalised. `None`: it is longer than any that we know, or not of ASCII.
-    fn of(word: &str) -> Option<Self> {
+    /// What a word means, however it is capitalised.
+    fn of(word: &str) -> Self {
         let mut lower = [0; LONGEST_WORD];
-        let lower = lower.get_mut(..word.len()).filter(|_| word.is_ascii())?;
+        let Some(lower) = lower.get_mut(..word.len()) else {
+            return Self::Other;
+        };
         lower.copy_from_slice(word.as_bytes());
         lower.make_ascii_lowercase();
-        let lower = std::str::from_utf8(lower).ok()?;
-        Some(MEANINGS.get(lower).copied().unwrap_or(Self::Other))
+        let known = std::str::from_utf8(lower)
+            .ok()
+            .and_then(|lower| MEANINGS.get(lower));
+        known.copied().unwrap_or(Self::Other)
     }
 }
 
@@ -283,18 +287,17 @@ impl Reader {
                 let end = end_of_word(text, at);
                 self.word(index, text, at..end);
                 at = end;
-                before = if text[..end].ends_with(|c: char| digit(c).is_some()) {
-                    '0'
-                } else {
-                    'a'
-                };
+                before = if digit(letter).is_some() { '0' } else { 'a' };
                 continue;
             }
             if letter == '['
                 && let Some(label) = LABELS.iter().find(|label| text[at..].starts_with(**label))
             {
                 self.numbers.removed.push(self.mark(*label));
-                self.hard();
+                self.fillers = None;
+                self.last = Last::Other;
+                self.has_plus = false;
+                self.is_money = false;
                 at += label.len();
                 continue;
             }
@@ -310,6 +313,9 @@ impl Reader {
         self.is_money = matches!(letter, '$' | '€' | '£');
         let is_soft = letter.is_whitespace()
             || matches!(letter, '-' | '‐'..='―' | '.' | ',' | ';' | '/' | '_' | '+' | '*' | '(' | ')' | '"' | '\'' | '!' | '?')
+            || matches!(letter, '·' | '•' | '|' | '~')
+            // Not to be seen: soft hyphens, joiners and spaces without width.
+            || matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
             // Behind a word a colon names who speaks; behind a digit it is the time.
             || (letter == ':' && before != '0');
         if !is_soft {
@@ -319,13 +325,6 @@ impl Reader {
         if !binds && matches!(self.last, Last::Tens | Last::Spoken | Last::Times { .. }) {
             self.last = Last::Other;
         }
-    }
-
-    fn hard(&mut self) {
-        self.fillers = None;
-        self.last = Last::Other;
-        self.has_plus = false;
-        self.is_money = false;
     }
 
     fn word(&mut self, index: usize, text: &str, span: Range<usize>) {
@@ -352,15 +351,11 @@ impl Reader {
                 }
             }
             self.last = Last::Other;
-        } else if let Some(word) = Word::of(word) {
-            match word {
-                Word::Spoken(spoken) if self.spoken(index, &span, spoken) => {}
-                _ => self.other(word),
-            }
         } else {
-            self.hard();
-            self.words += 1;
-            self.long_digits(index, text, span);
+            match Word::of(word) {
+                Word::Spoken(spoken) if self.spoken(index, &span, spoken) => {}
+                word => self.other(word),
+            }
         }
     }
 
@@ -470,29 +465,6 @@ impl Reader {
         });
         self.fillers = Some(0);
     }
-
-    /// In a word of letters and digits, such as a magnetic stripe's, only what is long enough for a card counts.
-    fn long_digits(&mut self, index: usize, text: &str, span: Range<usize>) {
-        let mut from = span.start;
-        while from < span.end {
-            let rest = &text[from..span.end];
-            let starts = rest.find(|c: char| digit(c).is_some()).unwrap_or(rest.len());
-            let length = rest[starts..]
-                .find(|c: char| digit(c).is_none())
-                .unwrap_or(rest.len() - starts);
-            let run = from + starts..from + starts + length;
-            let digits: Vec<u8> = text[run.clone()].chars().filter_map(digit).collect();
-            if digits.len() >= *super::card::CARD_DIGITS.start() {
-                self.numbers.digits.extend(&digits);
-                self.group(index, run.clone(), digits.len());
-                self.hard();
-            }
-            from = run.end.max(from + 1);
-            while !text.is_char_boundary(from) {
-                from += 1;
-            }
-        }
-    }
 }
 
 /// The digit that a letter is, in the scripts that have their own.
@@ -534,8 +506,19 @@ fn escape_length(rest: &[u8]) -> usize {
     }
 }
 
+/// Letters and digits that stand together are words of their own: people write `1111exp` and `card4111`.
 fn end_of_word(text: &str, from: usize) -> usize {
-    text[from..]
-        .find(|c: char| !c.is_alphanumeric())
-        .map_or(text.len(), |length| from + length)
+    let rest = &text[from..];
+    let ends_at = |is_end: &dyn Fn(char) -> bool| from + rest.find(is_end).unwrap_or(rest.len());
+    let is_number = rest.starts_with(|c| digit(c).is_some());
+    let end = ends_at(&|c| !c.is_alphanumeric() || digit(c).is_some() != is_number);
+    if is_number {
+        return end;
+    }
+    // But `cvv2` is one.
+    let whole = ends_at(&|c| !c.is_alphanumeric());
+    match Word::of(&text[from..whole]) {
+        Word::Other => end,
+        _ => whole,
+    }
 }
