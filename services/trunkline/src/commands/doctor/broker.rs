@@ -89,15 +89,16 @@ fn lines(version: &str, policies: Policies) -> Vec<Line> {
         without_limit,
         untold,
     } = policies;
+    let mut lines: Vec<Line> = harms.into_iter().map(|harm| Line::wrong(SUBJECT, harm)).collect();
     if !untold.is_empty() {
         let text = format!(
             "RabbitMQ does not tell of {} yet: ask again later",
             untold.join(", ")
         );
-        return vec![Line::skipped(SUBJECT, text)];
+        lines.push(Line::skipped(SUBJECT, text));
     }
-    if !harms.is_empty() {
-        return harms.into_iter().map(|harm| Line::wrong(SUBJECT, harm)).collect();
+    if !lines.is_empty() {
+        return lines;
     }
     let lengths = if without_limit.is_empty() {
         "our queues are full before its disk is".to_owned()
