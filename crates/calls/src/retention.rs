@@ -5,6 +5,7 @@
 //! would else come back from CallRail, for some calls and not for others.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Map;
@@ -116,15 +117,15 @@ fn began_before(end: DateTime<Utc>, record: &Record, events: &[CallEvent]) -> bo
 /// Notes in which somebody has written stay his. Where the transcription still stands in them as we wrote it, it goes.
 fn take_out_of_notes(state: &mut CallState) {
     let Some(row) = &mut state.row else { return };
-    for recorded in state.record.in_order() {
-        if let Some(words) = recorded
-            .snapshot
-            .transcript
-            .as_deref()
-            .filter(|words| !words.is_empty())
-        {
-            row.notes = row.notes.replace(&transcription_paragraph(words), "");
-        }
+    let known = state.record.in_order().into_iter();
+    let mut transcripts: Vec<&str> = known
+        .filter_map(|recorded| recorded.snapshot.transcript.as_deref())
+        .filter(|words| !words.is_empty())
+        .collect();
+    // An earlier one may be how a later one begins.
+    transcripts.sort_unstable_by_key(|words| Reverse(words.len()));
+    for words in transcripts {
+        row.notes = row.notes.replace(&transcription_paragraph(words), "");
     }
 }
 

@@ -8,6 +8,7 @@
 mod activity;
 mod batch;
 mod blocking;
+mod clock;
 mod columns;
 mod contact;
 mod dead_letter;
@@ -34,6 +35,8 @@ use calls::{
 };
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
+
+use crate::clock::Clock;
 
 pub use activity::Activity;
 pub use contact::{ContactWithPhones, ContactsSaved, CrmMirror, CrmMirrored, CrmPeople, PeopleSearch};
@@ -397,7 +400,7 @@ impl Store {
         if self.retention == Retention::default() {
             return Ok(retained);
         }
-        let (retention, now) = (self.retention, now.trunc_subsecs(6));
+        let (retention, now, clock) = (self.retention, now.trunc_subsecs(6), Clock::set(now));
         let mut after = None;
         loop {
             let due = on!(self, database => database.calls_due(retention, after.take(), now))?;
@@ -405,8 +408,7 @@ impl Store {
             if after.is_none() {
                 break;
             }
-            retained.calls += due.len();
-            on!(self, database => database.take_out(due, retention, now))?;
+            retained.calls += self.take_out(due, retention, clock).await?;
         }
         if let Some(time) = retention.events {
             loop {
@@ -419,6 +421,35 @@ impl Store {
             }
         }
         Ok(retained)
+    }
+
+    /// Takes what is kept no longer out of these calls. One that cannot be written keeps no other from it.
+    async fn take_out(
+        &self,
+        due: Vec<CallId>,
+        retention: Retention,
+        clock: Clock,
+    ) -> Result<usize, StoreError> {
+        let together = on!(self, database => database.take_out(due.clone(), retention, clock.now()));
+        match together {
+            Ok(()) => return Ok(due.len()),
+            Err(error) if error.is_outside() => return Err(error),
+            Err(_) => {}
+        }
+        let mut taken_out = 0;
+        for call in due {
+            let alone = on!(self, database => database.take_out(vec![call.clone()], retention, clock.now()));
+            match alone {
+                Ok(()) => taken_out += 1,
+                Err(error) if error.is_outside() => return Err(error),
+                Err(error) => tracing::error!(
+                    call.id = %call,
+                    error = &error as &dyn std::error::Error,
+                    "what is kept no longer cannot be taken out of a call: it stays, and is tried again tomorrow"
+                ),
+            }
+        }
+        Ok(taken_out)
     }
 
     /// The recordings in the archive of calls that were erased, or whose recordings are kept no longer, with the names
@@ -674,6 +705,17 @@ impl Store {
         time: TimeDelta,
     ) -> Result<Option<RecordingTaken>, StoreError> {
         on!(self, database => database.take_recording(holder, now, time))
+    }
+
+    /// Notes the name under which a recording is about to be put into the archive: from then on it is deleted there should
+    /// the call be erased, whatever becomes of the process. Returns whether it is still the holder's.
+    pub async fn begin_recording(
+        &self,
+        call_sid: &CallId,
+        holder: Uuid,
+        key: &str,
+    ) -> Result<bool, StoreError> {
+        on!(self, database => database.begin_recording(call_sid.clone(), holder, key.to_owned()))
     }
 
     /// Notes how the work on a recording ended. Returns whether it was still the holder's: if not, nothing is noted.

@@ -13,7 +13,7 @@ use calls::CallId;
 use chrono::{DateTime, TimeDelta, Utc};
 use recordings::{Archive, ArchiveError};
 use runtime::{CancellationToken, Turns};
-use store::{ArchivedRecording, RecordingOutcome, RecordingTaken, StoreError};
+use store::{ArchivedRecording, RecordingOutcome, RecordingTaken, Store, StoreError};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
@@ -77,7 +77,6 @@ impl Importer {
         tokio::join!(
             self.list_recordings(shutdown),
             self.count_waiting(shutdown),
-            self.delete_recordings(&recordings.archive, shutdown),
             self.fetch_recordings(recordings, shutdown),
             self.fetch_recordings(recordings, shutdown),
         );
@@ -128,37 +127,6 @@ impl Importer {
         }
     }
 
-    /// Deletes recordings that are kept no longer, or were erased while the archive was away.
-    async fn delete_recordings(&self, archive: &Archive, shutdown: &CancellationToken) {
-        let mut turns = Turns::every(DELETE_EVERY, shutdown);
-        while turns.next().await.is_some() {
-            match self.delete_due(archive, shutdown).await {
-                Ok(0) => {}
-                Ok(deleted) => tracing::info!(deleted, "recordings that are kept no longer were deleted"),
-                Err(_) => tracing::warn!("recordings that are kept no longer wait to be deleted"),
-            }
-        }
-    }
-
-    /// Deletes them one by one; how many there were.
-    async fn delete_due(&self, archive: &Archive, shutdown: &CancellationToken) -> Result<usize, Trouble> {
-        let due = self.store.recordings_to_delete().await;
-        let mut deleted = 0;
-        for (call_sid, key) in due.map_err(|error| cannot_note(&error))? {
-            if shutdown.is_cancelled() {
-                break;
-            }
-            archive
-                .delete(&key)
-                .await
-                .map_err(|error| archive_is_away(&error))?;
-            let forgotten = self.store.forget_recording(&call_sid).await;
-            forgotten.map_err(|error| cannot_note(&error))?;
-            deleted += 1;
-        }
-        Ok(deleted)
-    }
-
     async fn fetch_recordings(&self, recordings: &Recordings, shutdown: &CancellationToken) {
         let holder = Uuid::now_v7();
         let mut turns = self.turns(shutdown);
@@ -200,7 +168,7 @@ impl Importer {
             biased;
             // Given back at once: nobody need wait until it counts as left.
             () = shutdown.cancelled() => Err(Trouble::NotBefore(Duration::ZERO)),
-            fetched = timeout(LONGEST_FETCH, self.fetch(recordings, &taken)) => fetched.unwrap_or_else(|_| {
+            fetched = timeout(LONGEST_FETCH, self.fetch(recordings, &taken, holder)) => fetched.unwrap_or_else(|_| {
                 Err(Trouble::OfThisOne("the recording came too slowly".to_owned()))
             }),
         };
@@ -236,6 +204,7 @@ impl Importer {
         &self,
         recordings: &Recordings,
         taken: &RecordingTaken,
+        holder: Uuid,
     ) -> Result<ArchivedRecording, Trouble> {
         let link = recordings.links.recording(&taken.call_sid).await?;
         let Some(link) = link else {
@@ -253,6 +222,11 @@ impl Importer {
         }
         let content_type = file.content_type().unwrap_or_default().to_owned();
         let key = key(taken, &content_type);
+        // Before the first byte is there: what nobody knows of is never deleted.
+        let begun = self.store.begin_recording(&taken.call_sid, holder, &key).await;
+        if !begun.map_err(|error| cannot_note(&error))? {
+            return Err(Trouble::OfThisOne("the call was erased meanwhile".to_owned()));
+        }
         let mut writer = recordings.archive.write(&key);
         let copied = loop {
             match file.chunk().await {
@@ -325,6 +299,48 @@ impl Importer {
             RecordingOutcome::Left => {}
         }
     }
+}
+
+/// Deletes recordings from the archive that are kept no longer, or were erased while it was away, until `shutdown`. Needs
+/// no account at CallRail: whoever has left it has recordings all the same.
+pub async fn delete_recordings(store: Store, archive: Archive, shutdown: CancellationToken) {
+    let mut turns = Turns::every(DELETE_EVERY, &shutdown);
+    while turns.next().await.is_some() {
+        match delete_due(&store, &archive, &shutdown).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!(deleted, "recordings that are kept no longer were deleted"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn Error,
+                "cannot look for recordings that are kept no longer: trying again"
+            ),
+        }
+    }
+}
+
+/// Deletes them one by one, of which one that cannot be deleted keeps no other from it; how many were.
+async fn delete_due(
+    store: &Store,
+    archive: &Archive,
+    shutdown: &CancellationToken,
+) -> Result<usize, StoreError> {
+    let mut deleted = 0;
+    for (call_sid, key) in store.recordings_to_delete().await? {
+        if shutdown.is_cancelled() {
+            break;
+        }
+        match archive.delete(&key).await {
+            Ok(()) => {
+                store.forget_recording(&call_sid).await?;
+                deleted += 1;
+            }
+            Err(error) => tracing::error!(
+                call.id = %call_sid,
+                error = &error as &dyn Error,
+                "a recording that is kept no longer cannot be deleted from the archive: trying again in 10 minutes"
+            ),
+        }
+    }
+    Ok(deleted)
 }
 
 /// A name that tells people which recording it is, in folders that do not get too large.

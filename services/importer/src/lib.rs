@@ -26,7 +26,7 @@ use runtime::{CancellationToken, Turns};
 use store::{ImportSource, Store};
 use uuid::Uuid;
 
-pub use archive::Recordings;
+pub use archive::{Recordings, delete_recordings};
 pub use metrics::Metrics;
 pub use reconcile::Reconcile;
 

@@ -135,6 +135,13 @@ pub(crate) async fn run(settings: &Settings, services: &[Service]) -> anyhow::Re
         });
     }
     if let Some(store) = store.clone().filter(|_| runs(Service::Importer)) {
+        if let Some(archive) = archive.clone() {
+            let store = store.clone();
+            supervisor.spawn("archive", |shutdown| async {
+                importer::delete_recordings(store, archive, shutdown).await;
+                Ok(())
+            });
+        }
         let importer = importer(settings, store.clone(), queue.clone(), archive)?;
         let limits = parts::request_limits(settings)?;
         let is_alone = services.len() == 1;

@@ -159,3 +159,19 @@ fn a_call_that_is_imported_too_late_raises_no_alert_for_what_is_not_kept() {
     );
     assert!(late.alerts.is_empty() && late.row.is_none(), "{late:?}");
 }
+
+#[test]
+fn a_transcript_that_began_another_one_leaves_nothing_of_it_in_notes() {
+    let longer = format!("{WORDS}\nAgent: we will see to it");
+    let events = [
+        answered().post_call(2),
+        told().call_modified(60),
+        told().with("transcription", longer).call_modified(120),
+    ];
+    let mut database = keeping(after_days(None, Some(30), None), &events, 1);
+    database.crm_writes(|row| row.notes.insert_str(0, "CALL HER MUM. "));
+    database.take_at(&[], &People::default(), at(31 * DAY));
+    let notes = &row(&database).notes;
+    assert!(notes.starts_with("CALL HER MUM. "), "{notes}");
+    assert!(!notes.contains(WORDS) && !notes.contains("see to it"), "{notes}");
+}

@@ -19,6 +19,7 @@ use super::apply::{Locking, load, save};
 use super::link::wait_for_writers;
 use super::statement::Statement;
 use crate::batch::CallWork;
+use crate::clock::Clock;
 use crate::columns::{Id, SqlId, SqlTime, Time};
 use crate::erasure::{AT_A_TIME, Hashed, Traces, is_about};
 use crate::rows::{call_id, contact_ref};
@@ -89,7 +90,7 @@ impl Postgres {
     }
 
     pub(crate) async fn erase(&self, number: PhoneNumber, now: DateTime<Utc>) -> Result<Erased, StoreError> {
-        let now = now.trunc_subsecs(6);
+        let (now, clock) = (now.trunc_subsecs(6), Clock::set(now));
         let number = Arc::new(number);
         let noted = Arc::clone(&number);
         Self::write(&self.batches, move |connection| note(connection, &noted, now)).await?;
@@ -102,7 +103,7 @@ impl Postgres {
         for call_sids in traces.calls.chunks(AT_A_TIME) {
             let call_sids = call_sids.to_vec();
             Self::write(&self.batches, move |connection| {
-                forget_calls(connection, &call_sids, now)
+                forget_calls(connection, &call_sids, clock.now())
             })
             .await?;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use calls::{CallId, MatchRules, PhoneNumber};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
@@ -15,6 +15,7 @@ use super::statement::Statement;
 use super::{Postgres, contacts};
 use crate::StoreError;
 use crate::batch::{CallWork, customer_numbers};
+use crate::clock::Clock;
 use crate::rows::call_id;
 
 /// The advisory lock that every writer of events shares while it works.
@@ -37,7 +38,7 @@ impl Postgres {
         if numbers.is_empty() {
             return Ok(0);
         }
-        let rules = Arc::new(rules.clone());
+        let (rules, clock) = (Arc::new(rules.clone()), Clock::set(now));
         let unlinked = Self::write(&self.batches, move |connection| {
             wait_for_writers(connection)?;
             find_unlinked(connection, &numbers)
@@ -47,7 +48,7 @@ impl Postgres {
         for call_sids in unlinked.chunks(CALLS_AT_A_TIME) {
             let (call_sids, rules) = (call_sids.to_vec(), Arc::clone(&rules));
             linked += Self::write(&self.batches, move |connection| {
-                link(connection, &call_sids, &rules, now.trunc_subsecs(6))
+                link(connection, &call_sids, &rules, clock.now())
             })
             .await?;
         }

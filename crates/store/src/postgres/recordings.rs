@@ -95,6 +95,25 @@ impl Postgres {
         .await
     }
 
+    pub(crate) async fn begin_recording(
+        &self,
+        call_sid: CallId,
+        holder: Uuid,
+        key: String,
+    ) -> Result<bool, StoreError> {
+        Self::write(&self.rings, move |connection| {
+            let begun = Statement::new(
+                "update trunkline.recordings set object_key = {} where call_sid = {} and holder = {}",
+            )
+            .bind::<Text, _>(&key)
+            .bind::<Text, _>(call_sid.as_str())
+            .bind::<SqlId, _>(Id(holder))
+            .execute(connection)?;
+            Ok(begun > 0)
+        })
+        .await
+    }
+
     pub(crate) async fn settle_recording(
         &self,
         taken: RecordingTaken,
@@ -107,7 +126,7 @@ impl Postgres {
             let settled = Statement::new(
                 "update trunkline.recordings set
                      state = {}, due_at = {}, holder = {}, attempts = {}, missing_since = {}, reason = {},
-                     object_key = {}, content_type = {}, length_bytes = {}, sha256 = {}, stored_at = {}
+                     object_key = coalesce({}, object_key), content_type = {}, length_bytes = {}, sha256 = {}, stored_at = {}
                  where call_sid = {} and holder = {}",
             )
             .bind::<Text, _>(row.state)

@@ -19,6 +19,8 @@ pub(crate) struct OutcomeRow {
     pub(crate) attempts: i64,
     pub(crate) missing_since: Option<Time>,
     pub(crate) reason: Option<String>,
+    /// One that was noted before stays: something may be there.
+    #[diesel(treat_none_as_null = false)]
     pub(crate) object_key: Option<String>,
     pub(crate) content_type: Option<String>,
     pub(crate) length_bytes: Option<i64>,

@@ -95,6 +95,24 @@ impl Sqlite {
         .await
     }
 
+    pub(crate) async fn begin_recording(
+        &self,
+        call_sid: CallId,
+        holder: Uuid,
+        key: String,
+    ) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let held = recordings::table
+                .find(call_sid.as_str())
+                .filter(recordings::holder.eq(Id(holder)));
+            let begun = diesel::update(held)
+                .set(recordings::object_key.eq(&key))
+                .execute(connection)?;
+            Ok(begun > 0)
+        })
+        .await
+    }
+
     pub(crate) async fn settle_recording(
         &self,
         taken: RecordingTaken,

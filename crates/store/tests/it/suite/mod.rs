@@ -136,6 +136,8 @@ macro_rules! run_suite_on {
                 what_is_kept_no_longer_goes_and_does_not_come_back
                 alerts_are_kept_until_they_were_told
                 recordings_that_are_kept_no_longer_are_to_be_deleted
+                a_recording_that_was_only_begun_is_to_be_deleted_too
+                a_call_that_cannot_be_read_keeps_no_other_from_going
                 what_is_listed_again_is_no_news_of_what_is_kept_no_longer
             }
             imports {

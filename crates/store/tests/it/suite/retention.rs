@@ -2,7 +2,8 @@
 
 use calls::{Group, MatchRules, Retention, SealReason};
 use chrono::TimeDelta;
-use store::{DeadLetterState, Retained, Store};
+use store::{DeadLetterState, RecordingOutcome, Retained, Store};
+use uuid::Uuid;
 
 use super::Database;
 use super::erasure::{archive_all, letter};
@@ -164,6 +165,54 @@ pub(crate) async fn recordings_that_are_kept_no_longer_are_to_be_deleted<D: Data
         None
     );
     assert!(store.knows_recording(&call_id(3)).await.unwrap());
+}
+
+pub(crate) async fn a_recording_that_was_only_begun_is_to_be_deleted_too<D: Database>() {
+    let database: D = filled().await;
+    let store = database.store().clone().keeping(for_30_days());
+    let (holder, other, now) = (Uuid::from_u128(1), Uuid::from_u128(2), at(401));
+    store.want_recordings(at(0), 10, now).await.unwrap();
+    let taken = store.take_recording(holder, now, TimeDelta::minutes(1)).await;
+    let taken = taken.unwrap().unwrap();
+    assert_eq!(taken.call_sid, call_id(1));
+    assert!(
+        !store
+            .begin_recording(&call_id(1), other, "another")
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .begin_recording(&call_id(1), holder, "begun.mp3")
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.archived_recording(&call_id(1)).await.unwrap(), None);
+    // It broke off, and something may be there.
+    let settled = store.settle_recording(taken, holder, RecordingOutcome::Left, now);
+    assert!(settled.await.unwrap());
+    store.retain(at(31 * DAY)).await.unwrap();
+    let due = store.recordings_to_delete().await.unwrap();
+    assert_eq!(due, [(call_id(1), "begun.mp3".to_owned())]);
+}
+
+pub(crate) async fn a_call_that_cannot_be_read_keeps_no_other_from_going<D: Database>() {
+    let database: D = filled().await;
+    let store = database.store().clone().keeping(for_30_days());
+    let replayed = letter(1, None, b"a");
+    let id = replayed.id;
+    store.save_dead_letters(vec![replayed]).await.unwrap();
+    store
+        .set_dead_letter_state(id, DeadLetterState::Waiting, DeadLetterState::Replayed)
+        .await
+        .unwrap();
+    let nonsense = format!(
+        "update interactions set match_method = 'nonsense' where call_sid = '{}'",
+        call_id(1)
+    );
+    assert_eq!(database.execute(&nonsense).await, 1);
+    let retained = store.retain(at(31 * DAY)).await.unwrap();
+    assert_eq!((retained.calls, retained.dead_letters), (1, 1), "{retained:?}");
 }
 
 pub(crate) async fn what_is_listed_again_is_no_news_of_what_is_kept_no_longer<D: Database>() {
