@@ -1,6 +1,8 @@
 //! Traces: one for all that becomes of a webhook, told to a collector that may be away, and of nobody by name.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -112,7 +114,7 @@ async fn a_trace_goes_on_after_a_time_in_the_spool() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_signed_begins_a_trace_and_what_is_no_trace_is_left_out() {
     let collector = Collector::start();
-    let trunkline = told_to(&collector).with("OTEL_SERVICE_NAME", "office");
+    let trunkline = told_to(collector.server.address).with("OTEL_SERVICE_NAME", "office");
     let running = trunkline.start("run").await;
     let call = sample("post_call_answered.json");
     let unsigned = trunkline
@@ -146,7 +148,7 @@ async fn only_what_is_signed_begins_a_trace_and_what_is_no_trace_is_left_out() {
 async fn a_collector_that_refuses_is_told_of_once_and_costs_no_call() {
     let collector = Collector::start();
     collector.answers(400);
-    let trunkline = told_to(&collector);
+    let trunkline = told_to(collector.server.address);
     let running = trunkline.start("run").await;
     let mut refused = 0;
     for _ in 0..3 {
@@ -173,7 +175,7 @@ async fn a_collector_that_refuses_is_told_of_once_and_costs_no_call() {
 async fn a_collector_that_never_answers_holds_up_neither_a_call_nor_the_end() {
     // Connections are taken by the system, and nobody reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let trunkline = told_to(&silent.local_addr().unwrap().to_string());
+    let trunkline = told_to(silent.local_addr().unwrap());
     let running = trunkline.start("run").await;
     for _ in 0..20 {
         assert_eq!(post(&trunkline, "").await.status, 200);
@@ -201,18 +203,15 @@ async fn settings_of_traces_that_cannot_be_are_named() {
     }
 }
 
-/// A standalone installation that tells this collector.
-fn told_to(collector: &Collector) -> Installation {
+/// A standalone installation that tells a collector at this address.
+fn told_to(address: impl Display) -> Installation {
     Installation::new()
-        .with(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            format!("http://{}", collector.server.address),
-        )
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
         .with("OTEL_BSP_SCHEDULE_DELAY", "50")
 }
 
 fn scaled(collector: &Collector, pusher: &str, broker: &str, database: &Database) -> Installation {
-    told_to(&collector)
+    told_to(collector.server.address)
         .with("PUSHER_URL", pusher_peer::url(pusher))
         .with("QUEUE_URL", broker)
         .with("DATABASE_URL", database.url())
