@@ -176,11 +176,12 @@ async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
     let vhost = Vhost::new();
     let proxy = Proxy::to(vhost.address()).await;
     let options = QueueOptions {
-        publish_timeout: Duration::from_millis(100),
+        publish_timeout: Duration::from_secs(2),
         ..QueueOptions::default()
     };
     let url = vhost.url_by(proxy.address).parse().unwrap();
     let queue = Queue::connect(&url, options).await.unwrap();
+    queue.publish(QueueName::Live, numbered(0)).await.unwrap();
     proxy.freeze(true);
     // As many as may be on their way at a time: none gives up its place.
     let publishing: Vec<_> = (0..700)
@@ -189,6 +190,7 @@ async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
             tokio::spawn(async move { queue.publish(QueueName::Live, numbered(number)).await })
         })
         .collect();
+    depth_becomes(&connect(&vhost.url()).await, QueueName::Live, 1 + 512).await;
     // connection.blocked
     proxy.say(&frame(1, 0, b"\0\x0a\0\x3c\x0dlow on memory"));
     for publishing in publishing {
@@ -197,7 +199,7 @@ async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
     fails_with(&queue, "RabbitMQ takes no messages at present: low on memory").await;
     // connection.unblocked
     proxy.say(&frame(1, 0, b"\0\x0a\0\x3d"));
-    fails_with(&queue, "RabbitMQ did not confirm within 200 ms").await;
+    fails_with(&queue, "RabbitMQ did not confirm within 4000 ms").await;
     proxy.freeze(false);
     publish_until_confirmed(&queue, QueueName::Live, 1000).await;
 }
@@ -210,6 +212,8 @@ async fn fails_with(queue: &Queue, expected: &str) {
             if failed.source().unwrap().to_string() == expected {
                 return;
             }
+            // While nothing can be published, it fails without waiting for anything.
+            tokio::task::yield_now().await;
         }
     })
     .await;
