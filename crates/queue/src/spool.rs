@@ -143,7 +143,8 @@ impl Shared {
         if asks_broker {
             match self.ask_broker(queue, messages.clone()).await {
                 Ok(()) => return Ok(()),
-                Err(error @ QueueError::TooLarge { .. }) => return Err(error),
+                // It stays here, until the broker takes larger ones.
+                Err(QueueError::TooLarge { .. }) => {}
                 Err(error) => self.end_trust(&error),
             }
         }

@@ -135,8 +135,8 @@ async fn what_the_broker_finds_too_large_holds_up_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let gone = without_broker(folder.path()).await;
     // More than the broker of the tests takes.
-    let large = Message::new(Uuid::now_v7(), vec![b'x'; 17 * 1024 * 1024]);
-    for message in [numbered(0), numbered(1), large, numbered(2)] {
+    let large = || Message::new(Uuid::now_v7(), vec![b'x'; 17 * 1024 * 1024]);
+    for message in [numbered(0), numbered(1), large(), numbered(2)] {
         gone.publish(QueueName::Live, message).await.unwrap();
     }
     drop(gone);
@@ -146,9 +146,12 @@ async fn what_the_broker_finds_too_large_holds_up_nothing_else() {
     arrive(&mut consumer, 0..3).await;
     becomes_ready(&queue).await;
     assert_eq!(spools(folder.path()).await.unwrap()[0].messages, 1);
-    // And no later one.
+    // And no later one, be there another that is too large.
+    queue.publish(QueueName::Live, large()).await.unwrap();
     queue.publish(QueueName::Live, numbered(3)).await.unwrap();
     arrive(&mut consumer, 3..4).await;
+    becomes_ready(&queue).await;
+    assert_eq!(spools(folder.path()).await.unwrap()[0].messages, 2);
 }
 
 /// Waits until these have arrived, whatever else comes, or comes again.
