@@ -20,6 +20,8 @@ use crate::reconcile::Compared;
 /// How long to wait before what failed is tried again: doubling from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The same where CallRail says that it was asked too often, and not for how long.
+const UNTIL_ASKED_AGAIN: Duration = Duration::from_secs(60);
 /// How often to look whether the writers have caught up.
 pub(crate) const CATCHING_UP: Duration = Duration::from_millis(100);
 
@@ -249,10 +251,32 @@ impl Importer {
     }
 
     pub(crate) async fn wait_for_writers(&self) -> Result<(), Stopped> {
-        while self.store.queued_backfill().await? > self.settings.max_waiting {
+        while self.writers_are_behind().await? {
             sleep(CATCHING_UP).await;
         }
         Ok(())
+    }
+
+    async fn writers_are_behind(&self) -> Result<bool, StoreError> {
+        let most = self.settings.max_waiting;
+        if self.store.queued_backfill().await? <= most {
+            return Ok(false);
+        }
+        // What the queue has lost stays noted as waiting in it: nobody will ever write it.
+        let depths = match self.queue.depths().await {
+            Ok(depths) => depths,
+            Err(error) => {
+                tracing::debug!(
+                    error = &error as &dyn Error,
+                    "writers are waited for while the queue is away"
+                );
+                return Ok(true);
+            }
+        };
+        let waiting = depths
+            .into_iter()
+            .find(|(queue, _)| *queue == QueueName::Backfill);
+        Ok(waiting.is_some_and(|(_, waiting)| waiting > most / 2))
     }
 
     fn lease(&self) -> TimeDelta {
@@ -301,15 +325,10 @@ impl Trouble {
     fn after(&mut self, error: &ApiError) -> Result<Duration, Stopped> {
         match error {
             // Nobody's fault, and not long by its nature: as long as it takes.
-            ApiError::RateLimited {
-                retry_after: Some(pause),
-                ..
-            }
-            | ApiError::Budget(BudgetError::Exhausted {
-                retry_after: Some(pause),
-            }) => {
+            ApiError::RateLimited { retry_after, .. }
+            | ApiError::Budget(BudgetError::Exhausted { retry_after }) => {
                 tracing::info!(error = error as &dyn Error, "an import waits for its turn");
-                Ok(*pause)
+                Ok(retry_after.unwrap_or(UNTIL_ASKED_AGAIN))
             }
             error if error.is_outside() => self.pause(error),
             error => Err(given_up(error)),

@@ -32,7 +32,7 @@ impl Importer {
         self.publish(&found).await?;
         let found = found.into_iter().map(|event| event.call.call_sid).collect();
         self.show_again(found).await?;
-        self.hide(gone.clone()).await?;
+        self.hide(self.in_sight(gone.clone()).await?).await?;
         gone.append(&mut unreadable);
         if !gone.is_empty() {
             self.store.mark_reread_done(gone).await?;

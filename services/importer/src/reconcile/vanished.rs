@@ -34,6 +34,7 @@ impl Importer {
         }
         // With a key for another account every call would seem gone.
         self.ask(|| self.repair.account()).await?;
+        let unlisted = self.in_sight(unlisted).await?;
         let mut gone = Vec::new();
         for call_sid in unlisted.into_iter().take(ASKED_IN_A_PASS) {
             if self.ask(|| self.repair.call(&call_sid)).await?.is_none() {
@@ -41,6 +42,28 @@ impl Importer {
             }
         }
         Ok(self.hide(gone).await?)
+    }
+
+    /// Of these calls those of companies that the key sees: of any other company CallRail would say that it does not
+    /// know the call, and its webhooks come all the same.
+    pub(super) async fn in_sight(&self, mut calls: Vec<CallId>) -> Result<Vec<CallId>, Stopped> {
+        if calls.is_empty() {
+            return Ok(calls);
+        }
+        let companies = self.ask(|| self.repair.companies()).await?;
+        let rows = self.store.interactions(&calls).await?;
+        let before = calls.len();
+        calls.retain(|call_sid| {
+            let company = rows.get(call_sid).and_then(|row| row.company_id.as_ref());
+            company.is_none_or(|company| companies.iter().any(|seen| seen.id == *company))
+        });
+        if calls.len() < before {
+            tracing::warn!(
+                calls = before - calls.len(),
+                "calls of companies that the key does not see cannot be looked for: let its user see all companies"
+            );
+        }
+        Ok(calls)
     }
 
     /// Hides calls that are gone.

@@ -280,3 +280,21 @@ async fn an_importer_far_ahead_of_the_writers_waits() {
     timeout(PATIENCE, more).await.unwrap();
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_queue_has_lost_is_waited_for_by_nobody() {
+    let bench = Bench::new(1_000).await;
+    let run = bench.wanted().await;
+    let mut importer = bench.importer(&bench.account.api_key);
+    importer.settings.max_waiting = 400;
+    let running = Bench::start(importer);
+    // Taken away as they come, and written by nobody.
+    let lost = async {
+        while bench.run(run.id).await.pages < 4 {
+            bench.published().await;
+        }
+    };
+    timeout(PATIENCE, lost).await.unwrap();
+    assert!(bench.store.queued_backfill().await.unwrap() > 400);
+    running.stop().await;
+}

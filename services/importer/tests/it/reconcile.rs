@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callrail_simulator::{CallChange, CallState, Fault, RequestKind, SimulatedAccount, SimulatedCall};
-use calls::{CallEvent, CallId, EventKind, MatchRules, Origin, PhoneNumber, Receipt, Region, from_callrail};
+use calls::{
+    CallEvent, CallId, CompanyId, EventKind, MatchRules, Origin, PhoneNumber, Receipt, Region, from_callrail,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use importer::{Importer, Reconcile};
 use prometheus_client::registry::Registry;
@@ -321,6 +323,26 @@ async fn of_too_many_that_are_gone_none_is_hidden() {
     let (_, metrics) = reconcile(&bench, much_later).await;
     assert_eq!(metric(&metrics, "vanished_calls_total"), 20);
     assert_eq!(shown_ids(&bench).await, bench.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_company_that_the_key_does_not_see_stay() {
+    let bench = Bench::of(over_for_an_hour(10)).await;
+    let writer = Writer::start(&bench).await;
+    reconcile(&bench, now).await;
+    // CallRail's API would know nothing of it, and its webhooks come all the same.
+    let mut elsewhere = writer.take().remove(0);
+    elsewhere.kind = EventKind::PostCall;
+    elsewhere.origin = Origin::Webhook;
+    elsewhere.import_id = None;
+    elsewhere.company = Some(CompanyId::parse("COM00000000000000000000000000000001").unwrap());
+    elsewhere.call.call_sid = CallId::parse("CAL00000000000000000000000000000001").unwrap();
+    let sid = elsewhere.call.call_sid.clone();
+    apply(&bench, vec![elsewhere]).await;
+    let (pass, metrics) = reconcile(&bench, later).await;
+    assert_eq!(pass.state, ImportState::Finished);
+    assert_eq!(metric(&metrics, "vanished_calls_total"), 0);
+    assert!(shown_ids(&bench).await.contains(sid.as_str()));
 }
 
 /// A pass that has read its pages and waits for the writer, with a call gone from CallRail and another edited.
