@@ -70,7 +70,8 @@ async fn read(store: Store, sender: broadcast::Sender<Arc<RaisedAlert>>, wanted:
         match raised_since(&store, newest - REPEATED, newest).await {
             Ok(alerts) => {
                 for alert in alerts {
-                    newest = newest.max(alert.raised_at);
+                    // Never past our own clock: behind one that is ahead, those of all others would be missed.
+                    newest = newest.max(alert.raised_at.min(Utc::now()));
                     if seen.insert(alert.outgoing.alert.id, alert.raised_at).is_none() {
                         // Nobody listens any more: noticed above.
                         let _ = sender.send(Arc::new(alert));

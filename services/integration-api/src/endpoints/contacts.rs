@@ -22,6 +22,9 @@ const MAX_PAGE: u32 = 100;
 /// With fewer digits a number says nothing.
 const MIN_DIGITS: usize = 3;
 
+/// The longest id, in bytes: far longer than any CRM's, and short enough for an index.
+const MAX_ID: usize = 256;
+
 /// How many problems are told one by one.
 const PROBLEMS_SHOWN: usize = 100;
 
@@ -114,7 +117,10 @@ impl PersonDetails {
                 Err(error) => report.problem(line, format!("number {} is {error}", index + 1)),
             }
         }
-        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let given = |text: Option<String>| {
+            let text = text.map(|text| text.replace('\0', ""));
+            text.filter(|text| !text.trim().is_empty())
+        };
         ContactWithPhones {
             contact: Contact {
                 contact,
@@ -131,6 +137,12 @@ fn contact_ref(kind: &str, id: String) -> Result<ContactRef, &'static str> {
     let kind = ContactKind::from_name(kind).ok_or("kind is neither lead nor customer")?;
     if id.trim().is_empty() {
         return Err("id is empty");
+    }
+    if id.len() > MAX_ID {
+        return Err("id is longer than 256 bytes");
+    }
+    if id.contains('\0') {
+        return Err("id has a NUL character, which PostgreSQL does not store");
     }
     Ok(ContactRef { kind, id })
 }

@@ -30,13 +30,15 @@ pub(crate) struct Since {
 impl Since {
     /// Up to when the reader knows the alerts.
     fn known(&self) -> Result<DateTime<Utc>, Refusal> {
-        match &self.since {
+        let known = match &self.since {
             Some(text) => match DateTime::parse_from_rfc3339(text) {
-                Ok(time) => Ok(time.to_utc()),
-                Err(_) => cursor::time(text),
+                Ok(time) => time.to_utc(),
+                Err(_) => cursor::time(text)?,
             },
-            None => Ok(Utc::now()),
-        }
+            None => Utc::now(),
+        };
+        // Nothing was raised before, and from there on one can calculate.
+        Ok(known.max(DateTime::UNIX_EPOCH))
     }
 }
 
