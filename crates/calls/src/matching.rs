@@ -63,6 +63,8 @@ pub struct People {
     contacts: HashMap<PhoneNumber, Vec<Contact>>,
     /// The account's own among these numbers: they belong to nobody, whatever the CRM says.
     account: HashSet<PhoneNumber>,
+    /// With whom calls are linked already, though none of the numbers is theirs.
+    linked: Vec<Contact>,
 }
 
 impl People {
@@ -76,11 +78,16 @@ impl People {
         self.account.insert(number);
     }
 
-    /// The contact, if one of the numbers looked up is his.
+    /// Adds a contact that a call is linked with already, by whatever number it came: he is told of it, and matches none.
+    pub fn add_linked(&mut self, contact: Contact) {
+        self.linked.push(contact);
+    }
+
+    /// The contact, if one of the numbers looked up is his, or a call is linked with him.
     pub fn find(&self, contact: &ContactRef) -> Option<&Contact> {
-        self.contacts
-            .values()
-            .flatten()
+        let with_numbers = self.contacts.values().flatten();
+        with_numbers
+            .chain(&self.linked)
             .find(|candidate| candidate.contact == *contact)
     }
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use calls::{
-    CallChanges, CallEvent, CallId, CallState, Digest, ErasedNumbers, MatchRules, People, PhoneNumber,
-    Retention, Seals,
+    CallChanges, CallEvent, CallId, CallState, ContactRef, Digest, ErasedNumbers, MatchRules, People,
+    PhoneNumber, Retention, Seals,
 };
 use chrono::{DateTime, Utc};
 
@@ -187,6 +187,16 @@ fn event_rows(
             None => EventRow::without_original(recorded),
         });
     rows.collect()
+}
+
+/// With whom these calls are linked that are not among `people`: somebody has linked them by hand, or the person has
+/// another number now.
+pub(crate) fn linked_with_others<'a>(
+    states: impl Iterator<Item = &'a CallState>,
+    people: &People,
+) -> BTreeSet<ContactRef> {
+    let linked = states.filter_map(|state| state.row.as_ref()?.link.contact());
+    linked.filter(|contact| people.find(contact).is_none()).collect()
 }
 
 /// The numbers of the people outside in these calls.

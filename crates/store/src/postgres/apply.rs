@@ -15,7 +15,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::statement::Statement;
 use super::{Postgres, alerts, contacts, erasure, imports, link, lookup};
-use crate::batch::{Batch, CallWork, assemble, matches};
+use crate::batch::{Batch, CallWork, assemble, linked_with_others, matches};
 use crate::columns::{SqlTime, Time};
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::{Applied, StoreError};
@@ -57,7 +57,10 @@ fn apply(
     let people = if batch.is_progress() {
         lookup::find_in_time(connection, &numbers)?
     } else {
-        Some(contacts::find(connection, &numbers)?)
+        let mut people = contacts::find(connection, &numbers)?;
+        let others = linked_with_others(states.values(), &people);
+        contacts::add_linked(connection, &mut people, &others)?;
+        Some(people)
     };
     let erased = erasure::find(connection, numbers)?;
     let mut work = batch.work_out(states, people.as_ref(), rules, retention, &erased, now)?;

@@ -128,6 +128,29 @@ pub(super) fn find(
     Ok(people)
 }
 
+/// Adds contacts that calls are linked with, by whatever number.
+pub(super) fn add_linked(
+    connection: &mut PgConnection,
+    people: &mut People,
+    contacts: &BTreeSet<ContactRef>,
+) -> Result<(), StoreError> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let found: Vec<ContactRow> = Statement::new(
+        "select contact.kind, contact.id, contact.name, contact.owner_id, contact.updated_at
+         from trunkline.contacts contact
+         join unnest({}, {}) as linked (kind, id) on linked.kind = contact.kind and linked.id = contact.id",
+    )
+    .texts(contacts.iter().map(|contact| contact.kind.as_str()))
+    .texts(contacts.iter().map(|contact| contact.id.as_str()))
+    .load(connection)?;
+    for contact in found {
+        people.add_linked(contact.into_contact()?);
+    }
+    Ok(())
+}
+
 /// Contacts in the order in which everybody locks them, each once: of two the last.
 struct Sorted(BTreeMap<(String, String), (ContactRow, BTreeSet<PhoneNumber>)>);
 

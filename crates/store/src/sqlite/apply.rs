@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use diesel::prelude::*;
 
 use super::{Sqlite, alerts, contacts, erasure, imports};
-use crate::batch::{Batch, CallWork, assemble, matches};
+use crate::batch::{Batch, CallWork, assemble, linked_with_others, matches};
 use crate::columns::Time;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::schema::{call_events, calls as call_table, interactions, seals};
@@ -43,7 +43,9 @@ fn apply(
         .execute(connection)?;
     let states = load(connection, batch.call_sids())?;
     let numbers = batch.numbers(&states);
-    let people = contacts::find(connection, &numbers)?;
+    let mut people = contacts::find(connection, &numbers)?;
+    let others = linked_with_others(states.values(), &people);
+    contacts::add_linked(connection, &mut people, &others)?;
     let erased = erasure::find(connection, numbers)?;
 
     let work = batch.work_out(states, Some(&people), rules, retention, &erased, now)?;

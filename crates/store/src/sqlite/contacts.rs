@@ -93,6 +93,25 @@ pub(super) fn find(
     Ok(people)
 }
 
+/// Adds contacts that calls are linked with, by whatever number.
+pub(super) fn add_linked(
+    connection: &mut SqliteConnection,
+    people: &mut People,
+    linked: &BTreeSet<ContactRef>,
+) -> Result<(), StoreError> {
+    for contact in linked {
+        let found: Option<ContactRow> = contacts::table
+            .find((contact.kind.as_str(), &contact.id))
+            .select(ContactRow::as_select())
+            .first(connection)
+            .optional()?;
+        if let Some(found) = found {
+            people.add_linked(found.into_contact()?);
+        }
+    }
+    Ok(())
+}
+
 fn save(
     connection: &mut SqliteConnection,
     with_phones: &[ContactWithPhones],

@@ -157,6 +157,20 @@ pub(crate) async fn a_link_that_somebody_decides_stands_until_the_next_decision<
     assert_eq!(row(store, 1).await, Some(moved));
 }
 
+pub(crate) async fn whoever_is_linked_by_hand_hears_of_the_call_whatever_his_number<D: Database>() {
+    let database = D::fresh().await;
+    let store = database.store();
+    save_contacts(store, vec![lead("8", &["+14045550188"])]).await;
+    let told = apply(store, [post_call(1)], at(201)).await.alerts;
+    assert!(told.iter().all(|outgoing| outgoing.owner_id.is_none()));
+    decide(store, 1, Some("8"), 250).await.unwrap();
+    let told = apply(store, [tagged(1)], at(301)).await.alerts;
+    assert!(!told.is_empty());
+    for outgoing in told {
+        assert_eq!(outgoing.owner_id.as_deref(), Some("owner-8"));
+    }
+}
+
 pub(crate) async fn a_decision_for_nobody_keeps_new_contacts_out<D: Database>() {
     let database = D::fresh().await;
     let store = database.store();

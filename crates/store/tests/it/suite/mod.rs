@@ -108,6 +108,7 @@ macro_rules! run_suite_on {
                 a_lead_that_the_crm_writes_stands
                 a_customer_that_the_crm_takes_away_stays_away
                 a_link_that_somebody_decides_stands_until_the_next_decision
+                whoever_is_linked_by_hand_hears_of_the_call_whatever_his_number
                 a_decision_for_nobody_keeps_new_contacts_out
                 a_call_without_a_row_or_whose_link_was_erased_is_linked_with_nobody
                 other_columns_that_the_crm_writes_are_ours
