@@ -15,6 +15,9 @@ const SLACK: Duration = Duration::from_secs(20);
 
 const LONG_BODY: usize = 16 * 1024 * 1024;
 const LONG_BODIES: usize = 16;
+const USUAL_BODY: usize = 256 * 1024;
+const USUAL_BODIES: usize = 80;
+const WEBHOOKS: usize = 50;
 /// What all unverified bodies may have together, by docs/reliability.md, and what the program needs beside it.
 const ROOM: u64 = 32 * 1024 * 1024;
 const BESIDE: u64 = 32 * 1024 * 1024;
@@ -59,6 +62,39 @@ async fn long_bodies_of_many_who_never_end_take_no_more_memory_than_is_allowed()
     most = most.max(resident(&running));
     println!("{} MiB more memory at most", (most - before) >> 20);
     assert!(most - before <= ROOM + BESIDE, "{} bytes", most - before);
+    running.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usual_bodies_of_many_who_never_end_keep_nobody_out() {
+    let trunkline = Installation::new();
+    let running = trunkline.start("run").await;
+    let head = format!(
+        "POST /api/webhooks/callrail/post-call HTTP/1.1\r\nHost: crm.example.com\r\nContent-Length: {USUAL_BODY}\r\n\r\n"
+    );
+    let mut stalled = Vec::new();
+    // More than there is room for.
+    for _ in 0..USUAL_BODIES {
+        let mut connection = TcpStream::connect(trunkline.http_address()).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        stalled.push(connection);
+    }
+    let body = vec![b' '; USUAL_BODY - 1];
+    let stalling = stalled.iter_mut().map(|connection| connection.write_all(&body));
+    let sent = futures_util::future::join_all(stalling);
+    // Of so many some come when there is no room.
+    let accepted = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..WEBHOOKS {
+            let began = Instant::now();
+            accepts_a_webhook(&trunkline).await;
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    };
+    let (_, slowest) = tokio::join!(sent, accepted);
+    println!("the slowest took {slowest:?}");
+    assert!(slowest < ALLOWED / 2, "{slowest:?}");
     running.kill().await;
 }
 
