@@ -116,7 +116,7 @@ impl Site {
     /// Whether all that was posted is in the database, and its alerts are pushed or will never be.
     async fn is_settled(&self) -> bool {
         let written = metric(&self.writer, "call_events_applied_total").await;
-        let alerts = office::number(&self.database, "select count(*) from trunkline.alerts");
+        let alerts = office::number(&self.database, "select count(*) from trunkline.alerts where push");
         let notified = metric(&self.notifier, "alerts_total").await;
         written.is_some_and(|written| written >= self.posted)
             && notified.is_some_and(|notified| notified >= alerts)
