@@ -225,13 +225,11 @@ impl Shared {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.kept.notified() => self.send_on_all(&stop).await,
-                _ = look_for_orphans.tick() => tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return,
-                    // What comes in goes before what was left: that is looked at again at the next turn.
-                    () = self.kept.notified() => self.send_on_all(&stop).await,
-                    () = self.send_on_orphans() => {}
-                },
+                // Given up when something comes in, which goes first: looked at again at the next turn.
+                () = async {
+                    look_for_orphans.tick().await;
+                    self.send_on_orphans().await;
+                } => {}
             }
         }
     }

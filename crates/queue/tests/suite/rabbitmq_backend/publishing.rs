@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use queue::{Message, Queue, QueueError, QueueName, QueueOptions};
 use test_servers::{Proxy, Vhost};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{connect, patient, publish_until_confirmed};
@@ -73,12 +74,7 @@ async fn a_message_returned_among_many_confirmed_together_is_not_taken_for_anoth
     let queue = Queue::connect(&url, patient()).await.unwrap();
     queue.publish(QueueName::Live, numbered(0)).await.unwrap();
     proxy.freeze(true);
-    let publishing: Vec<_> = (0..64)
-        .map(|number| {
-            let queue = queue.clone();
-            tokio::spawn(async move { queue.publish(QueueName::Alerts, numbered(number)).await })
-        })
-        .collect();
+    let publishing = publish_beside(&queue, QueueName::Alerts, 64);
     depth_becomes(&connect(&vhost.url()).await, QueueName::Alerts, 64).await;
     proxy.say(&words.concat());
     for publishing in publishing {
@@ -120,12 +116,7 @@ async fn a_confirm_that_does_not_come_in_time_is_a_failure() {
     let queue = Queue::connect(&url, options).await.unwrap();
     proxy.freeze(true);
     // More than may be on their way at a time.
-    let publishing: Vec<_> = (0..700)
-        .map(|number| {
-            let queue = queue.clone();
-            tokio::spawn(async move { queue.publish(QueueName::Live, numbered(number)).await })
-        })
-        .collect();
+    let publishing = publish_beside(&queue, QueueName::Live, 700);
     for publishing in publishing {
         let error = within_deadline(publishing).await.unwrap().unwrap_err();
         assert_eq!(
@@ -184,12 +175,7 @@ async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
     queue.publish(QueueName::Live, numbered(0)).await.unwrap();
     proxy.freeze(true);
     // As many as may be on their way at a time: none gives up its place.
-    let publishing: Vec<_> = (0..700)
-        .map(|number| {
-            let queue = queue.clone();
-            tokio::spawn(async move { queue.publish(QueueName::Live, numbered(number)).await })
-        })
-        .collect();
+    let publishing = publish_beside(&queue, QueueName::Live, 700);
     depth_becomes(&connect(&vhost.url()).await, QueueName::Live, 1 + 512).await;
     // connection.blocked
     proxy.say(&frame(1, 0, b"\0\x0a\0\x3c\x0dlow on memory"));
@@ -202,6 +188,16 @@ async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
     fails_with(&queue, "RabbitMQ did not confirm within 4000 ms").await;
     proxy.freeze(false);
     publish_until_confirmed(&queue, QueueName::Live, 1000).await;
+}
+
+/// So many publishes beside each other.
+fn publish_beside(queue: &Queue, name: QueueName, count: u32) -> Vec<JoinHandle<Result<(), QueueError>>> {
+    (0..count)
+        .map(|number| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.publish(name, numbered(number)).await })
+        })
+        .collect()
 }
 
 /// Publishes until that fails for this reason.
