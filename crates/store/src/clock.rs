@@ -21,6 +21,11 @@ impl Clock {
         }
     }
 
+    /// What it was set to, in whole microseconds.
+    pub(crate) fn set_to(self) -> DateTime<Utc> {
+        self.set_to.trunc_subsecs(6)
+    }
+
     /// What it says now, in whole microseconds.
     pub(crate) fn now(self) -> DateTime<Utc> {
         (self.set_to + self.set_at.elapsed()).trunc_subsecs(6)

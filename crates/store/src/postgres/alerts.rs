@@ -11,15 +11,17 @@ use uuid::Uuid;
 
 use super::Postgres;
 use super::statement::Statement;
+use crate::clock::Clock;
 use crate::columns::{Id, SqlId, SqlTime, Time};
 use crate::rows::AlertRow;
 use crate::{RaisedAlert, StoreError};
 
-/// Inserts alerts, and returns those to publish: not those that were there, nor those that interrupt nobody.
+/// Inserts alerts, and returns those to publish: not those that were there, nor those that interrupt nobody. They say
+/// when they were inserted, not when their batch began: whoever follows them has gone on meanwhile.
 pub(super) fn insert(
     connection: &mut PgConnection,
     mut raised: Vec<OutgoingAlert>,
-    now: DateTime<Utc>,
+    clock: Clock,
 ) -> Result<Vec<OutgoingAlert>, StoreError> {
     #[derive(QueryableByName)]
     struct New {
@@ -31,9 +33,10 @@ pub(super) fn insert(
     if raised.is_empty() {
         return Ok(raised);
     }
+    let created_at = clock.now();
     let rows = raised
         .iter()
-        .map(|outgoing| AlertRow::new(outgoing, now))
+        .map(|outgoing| AlertRow::new(outgoing, created_at))
         .collect::<Result<Vec<_>, _>>()?;
     let new: Vec<New> = Statement::new(
         "insert into trunkline.alerts

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use calls::{CallEvent, CallId, CallState, MatchRules, Retention, Written};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
@@ -16,6 +16,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use super::statement::Statement;
 use super::{Postgres, alerts, contacts, erasure, imports, link, lookup};
 use crate::batch::{Batch, CallWork, assemble, linked_with_others, matches};
+use crate::clock::Clock;
 use crate::columns::{SqlTime, Time};
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::{Applied, StoreError};
@@ -28,7 +29,7 @@ impl Postgres {
         retention: Retention,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
-        let batch = Batch::new(events);
+        let (batch, clock) = (Batch::new(events), Clock::set(now));
         if batch.is_empty() {
             return Ok(Applied::default());
         }
@@ -38,7 +39,7 @@ impl Postgres {
             &self.batches
         };
         Self::write(pool, move |connection| {
-            apply(connection, &batch, &rules, &retention, now.trunc_subsecs(6))
+            apply(connection, &batch, &rules, &retention, clock)
         })
         .await
     }
@@ -49,8 +50,9 @@ fn apply(
     batch: &Batch,
     rules: &MatchRules,
     retention: &Retention,
-    now: DateTime<Utc>,
+    clock: Clock,
 ) -> Result<Applied, StoreError> {
+    let now = clock.set_to();
     insert_calls(connection, batch, now)?;
     let states = load(connection, batch.call_sids(), Locking::Write)?;
     let numbers = batch.numbers(&states);
@@ -74,7 +76,7 @@ fn apply(
         .iter_mut()
         .flat_map(|call| std::mem::take(&mut call.changes.alerts));
     Ok(Applied {
-        alerts: alerts::insert(connection, raised.collect(), now)?,
+        alerts: alerts::insert(connection, raised.collect(), clock)?,
         rows_written: work.iter().filter(|call| call.changes.row.is_some()).count(),
         matches,
     })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use calls::{CallId, Digest, MatchRules, OutgoingAlert, People, PhoneNumber};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -16,6 +16,7 @@ use super::statement::Statement;
 use super::{Postgres, alerts, contacts, failure};
 use crate::StoreError;
 use crate::batch::{CallWork, customer_numbers};
+use crate::clock::Clock;
 use crate::rows::call_id;
 
 /// How long a ring waits for the name of its caller; as [`LIMITED`] has it.
@@ -70,17 +71,15 @@ impl Postgres {
         rules: MatchRules,
         now: DateTime<Utc>,
     ) -> Result<Vec<OutgoingAlert>, StoreError> {
-        Self::write(&self.rings, move |connection| {
-            amend(connection, &rules, now.trunc_subsecs(6))
-        })
-        .await
+        let clock = Clock::set(now);
+        Self::write(&self.rings, move |connection| amend(connection, &rules, clock)).await
     }
 }
 
 fn amend(
     connection: &mut PgConnection,
     rules: &MatchRules,
-    now: DateTime<Utc>,
+    clock: Clock,
 ) -> Result<Vec<OutgoingAlert>, StoreError> {
     let waiting = waiting(connection)?;
     if waiting.is_empty() {
@@ -97,9 +96,9 @@ fn amend(
     let told = forget(connection, &waiting)?;
     let amended = told.iter().filter_map(|(call_sid, told)| {
         let state = states.get(call_sid)?;
-        calls::amend(state, told, &people, rules, now)
+        calls::amend(state, told, &people, rules, clock.set_to())
     });
-    alerts::insert(connection, amended.collect(), now)
+    alerts::insert(connection, amended.collect(), clock)
 }
 
 #[derive(QueryableByName)]

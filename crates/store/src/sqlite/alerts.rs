@@ -6,20 +6,22 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::Sqlite;
+use crate::clock::Clock;
 use crate::columns::{Id, Time};
 use crate::rows::AlertRow;
 use crate::schema::alerts;
 use crate::{RaisedAlert, StoreError};
 
-/// Inserts alerts, and returns those to publish: not those that were there, nor those that interrupt nobody.
+/// Inserts alerts, and returns those to publish: not those that were there, nor those that interrupt nobody. They say
+/// when they were inserted, not when their batch began: whoever follows them has gone on meanwhile.
 pub(super) fn insert(
     connection: &mut SqliteConnection,
     raised: Vec<OutgoingAlert>,
-    now: DateTime<Utc>,
+    clock: Clock,
 ) -> Result<Vec<OutgoingAlert>, StoreError> {
     let mut to_publish = Vec::new();
     for outgoing in raised {
-        let row = AlertRow::new(&outgoing, now)?;
+        let row = AlertRow::new(&outgoing, clock.now())?;
         let is_new = diesel::insert_or_ignore_into(alerts::table)
             .values(&row)
             .execute(connection)?

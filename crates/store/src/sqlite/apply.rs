@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use calls::{CallChanges, CallEvent, CallId, CallState, Interaction, MatchRules, Retention, Written};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::{Sqlite, alerts, contacts, erasure, imports};
 use crate::batch::{Batch, CallWork, assemble, linked_with_others, matches};
+use crate::clock::Clock;
 use crate::columns::Time;
 use crate::rows::{CallRow, EventRow, InteractionRow, SealRow, SnapshotRow};
 use crate::schema::{call_events, calls as call_table, interactions, seals};
@@ -21,8 +22,8 @@ impl Sqlite {
         retention: Retention,
         now: DateTime<Utc>,
     ) -> Result<Applied, StoreError> {
-        let batch = Batch::new(events);
-        self.write(move |connection| apply(connection, &batch, &rules, &retention, now.trunc_subsecs(6)))
+        let (batch, clock) = (Batch::new(events), Clock::set(now));
+        self.write(move |connection| apply(connection, &batch, &rules, &retention, clock))
             .await
     }
 }
@@ -32,8 +33,9 @@ fn apply(
     batch: &Batch,
     rules: &MatchRules,
     retention: &Retention,
-    now: DateTime<Utc>,
+    clock: Clock,
 ) -> Result<Applied, StoreError> {
+    let now = clock.set_to();
     let new: Vec<CallRow> = batch
         .call_sids()
         .map(|call_sid| CallRow::new(call_sid, now))
@@ -58,7 +60,7 @@ fn apply(
         applied.rows_written += usize::from(call.changes.row.is_some());
         applied
             .alerts
-            .extend(alerts::insert(connection, call.changes.alerts, now)?);
+            .extend(alerts::insert(connection, call.changes.alerts, clock)?);
     }
     imports::save_progress(connection, &batch.imported())?;
     Ok(applied)

@@ -1,27 +1,51 @@
 //! The mirror of the CRM's people.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use calls::{CallId, ContactRef, MatchRules, People, PhoneNumber};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::apply::{load, save_call};
 use super::{IN_ONE_STATEMENT, Sqlite};
 use crate::batch::customer_numbers;
+use crate::clock::Clock;
 use crate::rows::{ContactRow, PhoneRow, call_id};
 use crate::schema::{account_numbers, contact_phones, contacts, interactions};
 use crate::{ContactWithPhones, ContactsSaved, StoreError};
 
+/// How many contacts are saved in one transaction, and how many calls are linked.
+const CONTACTS_AT_A_TIME: usize = 200;
+const CALLS_AT_A_TIME: usize = 50;
+
 impl Sqlite {
+    /// The contacts first, then the calls they link, a few calls at a time: a ring waits for none of it for long. Whoever
+    /// fails in between saves the same contacts again, and their calls are looked for again.
     pub(crate) async fn save_contacts(
         &self,
         contacts: Vec<ContactWithPhones>,
         rules: MatchRules,
         now: DateTime<Utc>,
     ) -> Result<ContactsSaved, StoreError> {
-        self.write(move |connection| save(connection, &contacts, &rules, now.trunc_subsecs(6)))
-            .await
+        let phones = contacts.iter().flat_map(|contact| &contact.phones);
+        let numbers: BTreeSet<PhoneNumber> = phones.cloned().collect();
+        let mut saved = ContactsSaved::default();
+        for some in contacts.chunks(CONTACTS_AT_A_TIME) {
+            let some = some.to_vec();
+            saved.saved += self.write(move |connection| save(connection, &some)).await?;
+        }
+        let (rules, clock) = (Arc::new(rules), Clock::set(now));
+        let unlinked = self
+            .read(move |connection| find_unlinked(connection, &numbers))
+            .await?;
+        for call_sids in unlinked.chunks(CALLS_AT_A_TIME) {
+            let (call_sids, rules) = (call_sids.to_vec(), Arc::clone(&rules));
+            saved.calls_linked += self
+                .write(move |connection| link(connection, &call_sids, &rules, clock.now()))
+                .await?;
+        }
+        Ok(saved)
     }
 
     pub(crate) async fn replace_account_numbers(
@@ -112,14 +136,9 @@ pub(super) fn add_linked(
     Ok(())
 }
 
-fn save(
-    connection: &mut SqliteConnection,
-    with_phones: &[ContactWithPhones],
-    rules: &MatchRules,
-    now: DateTime<Utc>,
-) -> Result<ContactsSaved, StoreError> {
-    let mut saved = ContactsSaved::default();
-    let mut new_numbers = BTreeSet::new();
+/// Returns how many contacts changed.
+fn save(connection: &mut SqliteConnection, with_phones: &[ContactWithPhones]) -> Result<usize, StoreError> {
+    let mut saved = 0;
     for ContactWithPhones { contact, phones } in with_phones {
         let row = ContactRow::new(contact);
         let known: Option<ContactRow> = contacts::table
@@ -153,62 +172,64 @@ fn save(
                 kind: &row.kind,
                 id: &row.id,
             };
-            if diesel::insert_or_ignore_into(contact_phones::table)
+            let added = diesel::insert_or_ignore_into(contact_phones::table)
                 .values(&phone)
-                .execute(connection)?
-                > 0
-            {
-                new_numbers.insert(e164);
-                is_changed = true;
-            }
+                .execute(connection)?;
+            is_changed |= added > 0;
         }
-        saved.saved += usize::from(is_changed);
-    }
-    let new_numbers: Vec<&str> = new_numbers.into_iter().collect();
-    for numbers in new_numbers.chunks(IN_ONE_STATEMENT) {
-        saved.calls_linked += link_earlier_calls(connection, numbers, rules, now)?;
+        saved += usize::from(is_changed);
     }
     Ok(saved)
 }
 
-/// Links the calls with these numbers that are linked with nobody yet.
-fn link_earlier_calls(
+/// The calls with these numbers that are linked with nobody yet.
+fn find_unlinked(
     connection: &mut SqliteConnection,
-    numbers: &[&str],
+    numbers: &BTreeSet<PhoneNumber>,
+) -> Result<Vec<CallId>, StoreError> {
+    let numbers: Vec<&str> = numbers.iter().map(PhoneNumber::as_str).collect();
+    let mut found = BTreeSet::new();
+    for numbers in numbers.chunks(IN_ONE_STATEMENT) {
+        let inbound = interactions::direction
+            .eq("inbound")
+            .and(interactions::call_from_number.eq_any(numbers));
+        let outbound = interactions::direction
+            .eq("outbound")
+            .and(interactions::call_to_number.eq_any(numbers));
+        let unlinked: Vec<String> = interactions::table
+            .filter(
+                interactions::lead_id
+                    .is_null()
+                    .and(interactions::customer_id.is_null()),
+            )
+            .filter(inbound.or(outbound))
+            .select(interactions::call_sid)
+            .load(connection)?;
+        for call_sid in unlinked {
+            found.insert(call_id(&call_sid)?);
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn link(
+    connection: &mut SqliteConnection,
+    call_sids: &[CallId],
     rules: &MatchRules,
     now: DateTime<Utc>,
 ) -> Result<usize, StoreError> {
-    let inbound = interactions::direction
-        .eq("inbound")
-        .and(interactions::call_from_number.eq_any(numbers));
-    let outbound = interactions::direction
-        .eq("outbound")
-        .and(interactions::call_to_number.eq_any(numbers));
-    let unlinked: Vec<String> = interactions::table
-        .filter(
-            interactions::lead_id
-                .is_null()
-                .and(interactions::customer_id.is_null()),
-        )
-        .filter(inbound.or(outbound))
-        .select(interactions::call_sid)
-        .load(connection)?;
-    let unlinked: Vec<CallId> = unlinked
-        .iter()
-        .map(|call_sid| call_id(call_sid))
-        .collect::<Result<_, _>>()?;
-
+    let states = load(connection, call_sids.iter())?;
+    let people = find(connection, &customer_numbers(states.values()).collect())?;
     let mut linked = 0;
-    for call_sids in unlinked.chunks(IN_ONE_STATEMENT) {
-        let states = load(connection, call_sids.iter())?;
-        let people = find(connection, &customer_numbers(states.values()).collect())?;
-        for (call_sid, state) in &states {
-            let changes = calls::link_again(state.clone(), &people, rules, now);
-            // A row may also change because a decision that nobody had seen yet now shows in it.
-            let is_linked = changes.row.as_ref().is_some_and(|row| row.link.is_set());
-            linked += usize::from(is_linked);
-            save_call(connection, call_sid, &changes, true, now)?;
+    for (call_sid, state) in states {
+        // A row that the CRM has deleted meanwhile comes back with the next event, not now.
+        if state.row.is_none() {
+            continue;
         }
+        let changes = calls::link_again(state, &people, rules, now);
+        // A row may also change because a decision that nobody had seen yet now shows in it.
+        linked += usize::from(changes.row.as_ref().is_some_and(|row| row.link.is_set()));
+        save_call(connection, &call_sid, &changes, true, now)?;
     }
     Ok(linked)
 }

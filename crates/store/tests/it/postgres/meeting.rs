@@ -1,6 +1,7 @@
 //! Several writers at work on the same calls, and the CRM beside them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use calls::{CallEvent, MatchMethod, MatchRules};
 use diesel::connection::SimpleConnection;
@@ -170,4 +171,25 @@ async fn a_webhook_does_not_look_at_import_runs() {
     database.wait_until_locked_out(1).await;
     other.batch_execute("commit").unwrap();
     assert_eq!(importing.await.unwrap().rows_written, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_alert_of_a_batch_that_had_to_wait_says_when_it_could_be_seen() {
+    let database = Postgres::fresh().await;
+    let store = database.store();
+    let mut crm = database.connection();
+    crm.batch_execute("begin; lock table call_events in share mode")
+        .unwrap();
+    let writer = store.clone();
+    let batch = tokio::spawn(async move { apply(&writer, [pre_call(1)], at(2)).await });
+    database.wait_until_locked_out(1).await;
+    let locked_out = Instant::now();
+    // Whoever follows the alerts sees that there are none yet.
+    assert_eq!(store.alerts_since(at(0), 10).await.unwrap(), []);
+    let waited = locked_out.elapsed();
+    crm.batch_execute("commit").unwrap();
+    batch.await.unwrap();
+
+    let alerts = store.alerts_since(at(0), 10).await.unwrap();
+    assert!(alerts[0].raised_at > at(2) + waited, "{:?}", alerts[0].raised_at);
 }
