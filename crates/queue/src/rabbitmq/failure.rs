@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::publisher::Target;
 use crate::error::Cause;
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -22,8 +23,8 @@ pub(super) enum Failure {
     Unconfirmed(Duration),
     #[error("RabbitMQ did not answer within {} ms", .0.as_millis())]
     Mute(Duration),
-    #[error("RabbitMQ refused the message")]
-    Refused,
+    #[error("RabbitMQ refuses what is for {queue}: it is full, or a broker of the cluster is away")]
+    Refused { queue: String },
     #[error("RabbitMQ returned a message: its queue is gone")]
     Returned,
     #[error("RabbitMQ cancelled a consumer: its queue is gone")]
@@ -31,6 +32,12 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    pub(super) fn refused(target: &Target) -> Self {
+        Self::Refused {
+            queue: target.routing_key.to_string(),
+        }
+    }
+
     pub(super) fn lost(source: lapin::Error) -> Self {
         Self::Lost {
             source: std::sync::Arc::new(source),

@@ -6,7 +6,7 @@
 //! confirmed next, not to the one that came back, and confirms many in any order. So nobody is told `Ok` before it is
 //! certain that no message came back in the same breath: see [`Confirms::settled`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,9 +32,13 @@ const WINDOW: usize = 512;
 /// any more: it has lost the leader of a queue, or its majority. Another connection may lead to one that does; and each lost
 /// message keeps a place.
 const SILENT_FOR: u32 = 2;
+/// A broker that refuses all that goes to a queue for so long is left for another connection. The queue may be full; but
+/// it may also be this channel alone that looks for the queue's leader on a broker that is gone, and would go on so until
+/// that one is back.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
 
 /// Where a message goes first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Target {
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
@@ -239,11 +243,14 @@ struct Confirms {
     outstanding: BTreeMap<u64, Outstanding>,
     /// Of these the broker has spoken, but their publishers were not told yet; `true` where it confirmed.
     untold: Vec<(Outstanding, bool)>,
+    /// Where everything is refused, and since when.
+    refused: HashMap<Target, Instant>,
     woken: Arc<Woken>,
 }
 
 struct Outstanding {
     since: Instant,
+    target: Target,
     confirm: Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>,
     waker: Waker,
     /// None once it was told.
@@ -259,6 +266,7 @@ impl Confirms {
             last: 0,
             outstanding: BTreeMap::new(),
             untold: Vec::new(),
+            refused: HashMap::new(),
             woken: Arc::default(),
         }
     }
@@ -278,6 +286,7 @@ impl Confirms {
         };
         let outstanding = Outstanding {
             since: Instant::now(),
+            target: target.clone(),
             body_bytes: message.body.len(),
             confirm: Box::pin(confirmation(self.channel.clone(), target, message)),
             waker: Waker::from(Arc::new(wake)),
@@ -312,8 +321,12 @@ impl Confirms {
             drop(self.channel.wait_for_confirms().now_or_never());
             self.collect()?;
             for (mut outstanding, confirmed) in self.untold.drain(..certain) {
-                let refused = || Err(QueueError::unavailable(Failure::Refused));
-                outstanding.tell(if confirmed { Ok(()) } else { refused() });
+                let result = if confirmed {
+                    Ok(())
+                } else {
+                    Err(QueueError::unavailable(Failure::refused(&outstanding.target)))
+                };
+                outstanding.tell(result);
             }
         }
         Ok(())
@@ -333,12 +346,31 @@ impl Confirms {
         let Poll::Ready(result) = outstanding.confirm.as_mut().poll(&mut context) else {
             return Ok(());
         };
-        let confirmed = matches!(result, Ok(Confirmation::Ack(None)));
-        let settled = self.outstanding.remove(&number);
-        self.untold.extend(settled.map(|settled| (settled, confirmed)));
-        match result.map_err(Failure::lost)?.take_message() {
-            Some(_) => Err(Failure::Returned),
-            None => Ok(()),
+        let Some(settled) = self.outstanding.remove(&number) else {
+            return Ok(());
+        };
+        let (confirmed, heard) = match result {
+            Ok(Confirmation::Ack(None)) => {
+                self.refused.remove(&settled.target);
+                (true, Ok(()))
+            }
+            Ok(Confirmation::Nack(None) | Confirmation::NotRequested) => {
+                (false, self.note_refused(&settled.target))
+            }
+            Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))) => (false, Err(Failure::Returned)),
+            Err(error) => (false, Err(Failure::lost(error))),
+        };
+        self.untold.push((settled, confirmed));
+        heard
+    }
+
+    /// Fails when all that goes there has been refused for too long.
+    fn note_refused(&mut self, target: &Target) -> Result<(), Failure> {
+        let since = self.refused.entry(target.clone()).or_insert_with(Instant::now);
+        if since.elapsed() < REFUSED_FOR {
+            Ok(())
+        } else {
+            Err(Failure::refused(target))
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queue::{Message, Queue, QueueError, QueueName, QueueOptions};
+use serde_json::json;
 use test_servers::{Proxy, Vhost};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -188,6 +189,55 @@ async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
     fails_with(&queue, "RabbitMQ did not confirm within 4000 ms").await;
     proxy.freeze(false);
     publish_until_confirmed(&queue, QueueName::Live, 1000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_on_which_all_for_a_queue_is_refused_is_replaced() {
+    let backend = RabbitMq::fresh();
+    let queue = backend.open().await;
+    queue.publish(QueueName::Live, numbered(0)).await.unwrap();
+    let first = within_deadline(async {
+        loop {
+            if let Some(name) = connections(&backend.vhost).pop() {
+                return name;
+            }
+        }
+    })
+    .await;
+    let policy = format!("policies/{}/full", backend.vhost.name());
+    let definition = json!({ "max-length": 1, "overflow": "reject-publish" });
+    backend.vhost.put(
+        &policy,
+        &json!({ "pattern": "^calls.live$", "definition": definition, "apply-to": "queues" }),
+    );
+    let refused = "RabbitMQ refuses what is for calls.live: it is full, or a broker of the cluster is away";
+    let mut reasons = BTreeSet::new();
+    within_deadline(async {
+        while connections(&backend.vhost).iter().all(|name| *name == first) {
+            // What another queue takes does not matter.
+            let (live, _) = tokio::join!(
+                queue.publish(QueueName::Live, numbered(1)),
+                queue.publish(QueueName::Backfill, numbered(2)),
+            );
+            reasons.extend(live.err().map(|error| error.source().unwrap().to_string()));
+        }
+    })
+    .await;
+    assert_eq!(reasons, BTreeSet::from([refused.to_owned()]));
+    assert!(backend.vhost.delete(&policy));
+    publish_until_confirmed(&queue, QueueName::Live, 3).await;
+}
+
+/// The names of the connections that the broker knows of.
+fn connections(vhost: &Vhost) -> Vec<String> {
+    let connections = vhost.get(&format!("vhosts/{}/connections", vhost.name()));
+    let connections = connections.unwrap_or_default();
+    let names = connections
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|connection| connection["name"].as_str());
+    names.flatten().map(str::to_owned).collect()
 }
 
 /// So many publishes beside each other.
