@@ -161,9 +161,10 @@ impl Slot {
     }
 
     fn shrink(&self, removed: Size) {
+        // First where it is looked at: the room is taken again as soon as it is given back.
+        self.metrics.spool_shrank(removed.messages, removed.bytes);
         self.messages.fetch_sub(removed.messages, Ordering::Relaxed);
         self.bytes.fetch_sub(removed.bytes, Ordering::Relaxed);
-        self.metrics.spool_shrank(removed.messages, removed.bytes);
     }
 
     fn is_full(&self) -> QueueError {
