@@ -1,16 +1,17 @@
 //! Things fail while webhooks come in, over and over, in an order that a printed seed gives again. Afterwards the
 //! database is compared with what was answered 2xx: nothing is lost, doubled or wrong.
 //!
-//! `CHAOS_DELIVERIES` makes it longer; `./test --chaos` does.
+//! `CHAOS_DELIVERIES` and `CHAOS_SECONDS` make it longer; `./test --chaos` does.
 
 mod cluster;
 mod overload;
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use test_servers::{Database, Names, Proxy};
+use tokio::time::interval;
 use trunkline_tests::Process;
 
 use crate::crash::seeded;
@@ -103,8 +104,11 @@ async fn survive(faults: &[Fault]) {
     let mut scene = Scene::new(&mut rng, deliveries).await;
     let mut load = scene.site.load(&mut rng, deliveries);
     let mut before = None;
+    let shares = deliveries / SHARE;
+    let mut turns = interval(at_least() / u32::try_from(shares).unwrap());
     let began = Instant::now();
-    for _ in 0..deliveries / SHARE {
+    for _ in 0..shares {
+        turns.tick().await;
         let fault = *rng.choice(faults).unwrap();
         scene.break_down(fault, &mut rng).await;
         load.release(SHARE);
@@ -126,6 +130,14 @@ async fn survive(faults: &[Fault]) {
 fn deliveries() -> usize {
     let deliveries = std::env::var("CHAOS_DELIVERIES");
     deliveries.map_or(DELIVERIES, |number| number.parse().unwrap())
+}
+
+/// How long sending them takes, if it does not take longer.
+fn at_least() -> Duration {
+    let seconds = std::env::var("CHAOS_SECONDS");
+    seconds.map_or(Duration::from_secs(1), |number| {
+        Duration::from_secs(number.parse().unwrap())
+    })
 }
 
 /// An installation that can be broken.
