@@ -92,7 +92,7 @@ pub(super) async fn measure_postgres(extent: Extent) -> Measured {
     measured.alone("write-ahead log for each event", "kB", &costs.log, None);
     measured.alone("disk for each call, with its indexes", "kB", &costs.disk, None);
     measured.note(format!(
-        "{} statements for {} events, as the server saw them. Their bytes are sent again as they were recorded, and the \
+        "{} statements for {} events, as the server saw them. Their bytes are sent again as they were recorded, over as many connections, and the \
          answers are read and thrown away. Every round has a copy of the same database.",
         recording.statements(),
         mix.events.len(),
