@@ -1,7 +1,6 @@
 //! Call events in; records, rows and alerts out. Also moves dead letters to where people look at them.
 //!
-//! Three queues bring calls, each with a worker of its own, so that a ring never waits for bulk work: see
-//! [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`]
+//! Three queues bring calls, each with workers of its own, so that a ring never waits for bulk work: see [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`]
 //! mirrors the CRM's people from a view over its own tables; [`outbox`] publishes the alerts that a
 //! crash left behind; [`amendments`] tells the names that rings could not wait for; [`retention`] takes away what is
 //! kept no longer.
@@ -33,6 +32,10 @@ use outbox::Outbox;
 const MAX_RINGS: usize = 16;
 const MAX_EVENTS: usize = 64;
 const MAX_DEAD_LETTERS: usize = 64;
+
+/// How many batches of a queue are under way at a time, where there are many: one is read and worked out while the
+/// database is busy with the other.
+const BATCHES_AT_A_TIME: usize = 2;
 
 /// What the service is told.
 #[derive(Debug, Clone)]
@@ -88,18 +91,20 @@ impl CallWriter {
         let rules = Arc::new(settings.rules);
         let mut tasks = JoinSet::new();
         let batches = [
-            (QueueName::Progress, MAX_RINGS),
-            (QueueName::Live, MAX_EVENTS),
-            (QueueName::Backfill, MAX_EVENTS),
+            (QueueName::Progress, MAX_RINGS, 1),
+            (QueueName::Live, MAX_EVENTS, BATCHES_AT_A_TIME),
+            (QueueName::Backfill, MAX_EVENTS, BATCHES_AT_A_TIME),
         ];
-        for (name, max_batch) in batches {
-            // One for each, so that what rings raise does not wait behind what bulk work does.
-            let (outbox, emptying) = Outbox::new(store.clone(), queue.clone());
-            tasks.spawn(emptying);
-            let rules = Arc::clone(&rules);
-            let events = Events::new(name, store.clone(), outbox, rules, metrics.clone());
-            let worker = Worker::new(queue.clone(), name, max_batch, settings.pauses);
-            tasks.spawn(worker.run(events, shutdown.clone()));
+        for (name, max_batch, at_a_time) in batches {
+            for _ in 0..at_a_time {
+                // One for each, so that what rings raise does not wait behind what bulk work does.
+                let (outbox, emptying) = Outbox::new(store.clone(), queue.clone());
+                tasks.spawn(emptying);
+                let rules = Arc::clone(&rules);
+                let events = Events::new(name, store.clone(), outbox, rules, metrics.clone());
+                let worker = Worker::new(queue.clone(), name, max_batch, settings.pauses);
+                tasks.spawn(worker.run(events, shutdown.clone()));
+            }
         }
         let worker = Worker::new(queue.clone(), QueueName::Dead, MAX_DEAD_LETTERS, settings.pauses);
         tasks.spawn(worker.run(DeadLetters::new(store.clone()), shutdown.clone()));
