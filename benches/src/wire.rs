@@ -161,25 +161,33 @@ impl Recording {
     /// Says all of it to a database, and gives how long that took: over as many connections, beside each other, since one
     /// may wait for what another has locked. Waits for the network: not for async threads.
     pub(crate) fn say_to(&self, database: &str) -> Duration {
-        let mut parts: HashMap<usize, (Session, Vec<&Group>)> = HashMap::new();
-        for group in &self.0 {
-            let (_, groups) = parts.entry(group.connection).or_insert_with(|| {
-                let session = Session::open(&database.parse().unwrap()).unwrap();
-                (session, Vec::new())
-            });
-            groups.push(group);
-        }
+        let mut sessions = self.sessions(database);
         let began = Instant::now();
         thread::scope(|scope| {
-            for (session, groups) in parts.values_mut() {
-                scope.spawn(move || {
-                    for group in groups {
-                        session.say(&group.bytes).unwrap();
-                    }
-                });
+            for (connection, session) in &mut sessions {
+                let groups = self.0.iter().filter(move |group| group.connection == *connection);
+                scope.spawn(move || groups.for_each(|group| session.say(&group.bytes).unwrap()));
             }
         });
         began.elapsed()
+    }
+
+    /// The same, one after the other in the order in which it was heard: for statements that were taken out of their
+    /// transactions, with what they had locked.
+    pub(crate) fn say_in_order_to(&self, database: &str) -> Duration {
+        let mut sessions = self.sessions(database);
+        let began = Instant::now();
+        for group in &self.0 {
+            let session = sessions.get_mut(&group.connection).unwrap();
+            session.say(&group.bytes).unwrap();
+        }
+        began.elapsed()
+    }
+
+    fn sessions(&self, database: &str) -> HashMap<usize, Session> {
+        let connections: HashSet<usize> = self.0.iter().map(|group| group.connection).collect();
+        let open = |connection| (connection, Session::open(&database.parse().unwrap()).unwrap());
+        connections.into_iter().map(open).collect()
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn measure_postgres(extent: Extent) -> Measured {
             "alter table trunkline.interactions drop constraint interactions_call_sid_fkey",
         );
         let (said, url) = (upserts.clone(), database.url());
-        let took = tokio::task::spawn_blocking(move || said.say_to(&url))
+        let took = tokio::task::spawn_blocking(move || said.say_in_order_to(&url))
             .await
             .unwrap();
         bare.push(mix.a_second(took));
@@ -92,8 +92,8 @@ pub(super) async fn measure_postgres(extent: Extent) -> Measured {
     measured.alone("write-ahead log for each event", "kB", &costs.log, None);
     measured.alone("disk for each call, with its indexes", "kB", &costs.disk, None);
     measured.note(format!(
-        "{} statements for {} events, as the server saw them. Their bytes are sent again as they were recorded, over as many connections, and the \
-         answers are read and thrown away. Every round has a copy of the same database.",
+        "{} statements for {} events, as the server saw them. Their bytes are sent again as they were recorded, over as \
+         many connections, and the answers are read and thrown away. Every round has a copy of the same database.",
         recording.statements(),
         mix.events.len(),
     ));
