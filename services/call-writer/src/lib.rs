@@ -1,9 +1,9 @@
 //! Call events in; records, rows and alerts out. Also moves dead letters to where people look at them.
 //!
-//! Three queues bring calls, each with workers of its own, so that a ring never waits for bulk work: see [`events`]. [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`]
-//! mirrors the CRM's people from a view over its own tables; [`outbox`] publishes the alerts that a
-//! crash left behind; [`amendments`] tells the names that rings could not wait for; [`retention`] takes away what is
-//! kept no longer.
+//! Three queues bring calls, each with workers of its own, so that a ring never waits for bulk work: see [`events`].
+//! [`dead_letters`] empties the queue `dead` into its table; [`crm_contacts`] mirrors the CRM's people from a view over
+//! its own tables; [`outbox`] publishes the alerts that a crash left behind; [`amendments`] tells the names that rings
+//! could not wait for; [`retention`] takes away what is kept no longer.
 
 mod amendments;
 mod crm_contacts;

@@ -253,12 +253,7 @@ impl Drop for Tablespace {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_statement_that_the_server_cancels_is_tried_again() {
     let database = Postgres::fresh().await;
-    let mut crm = database.connection();
-    crm.batch_execute("begin; lock table call_events in share mode")
-        .unwrap();
-    let store = database.store().clone();
-    let batch = tokio::spawn(async move { apply(&store, [post_call(1)], at(201)).await });
-    database.wait_until_locked_out(1).await;
+    let (mut crm, batch) = database.keep_from_writing(post_call(1), at(201)).await;
 
     // The same SQLSTATE as of a statement that has timed out.
     database.run(

@@ -66,13 +66,8 @@ async fn two_processes_that_meet_on_new_calls_lose_nothing() {
 async fn what_the_crm_writes_while_a_batch_is_at_work_stands() {
     let database = Postgres::fresh().await;
     apply(database.store(), [post_call(1)], at(201)).await;
-    // The batch has read the row and waits to write.
-    let mut crm = database.connection();
-    crm.batch_execute("begin; lock table call_events in share mode")
-        .unwrap();
-    let store = database.store().clone();
-    let batch = tokio::spawn(async move { apply(&store, [tagged(1)], at(301)).await });
-    database.wait_until_locked_out(1).await;
+    // The batch has read the row.
+    let (mut crm, batch) = database.keep_from_writing(tagged(1), at(301)).await;
 
     let mut other = database.connection();
     let writing = tokio::task::spawn_blocking(move || {
@@ -100,13 +95,8 @@ async fn what_the_crm_writes_while_a_batch_is_at_work_stands() {
 async fn a_contact_saved_while_his_call_is_written_is_linked_with_it() {
     let database = Postgres::fresh().await;
     let store = database.store();
-    // The batch has looked for the caller, found nobody, and waits to write.
-    let mut crm = database.connection();
-    crm.batch_execute("begin; lock table call_events in share mode")
-        .unwrap();
-    let writer = store.clone();
-    let batch = tokio::spawn(async move { apply(&writer, [post_call(1)], at(201)).await });
-    database.wait_until_locked_out(1).await;
+    // The batch has looked for the caller and found nobody.
+    let (mut crm, batch) = database.keep_from_writing(post_call(1), at(201)).await;
 
     let saver = store.clone();
     let saving = tokio::spawn(async move {
@@ -177,12 +167,7 @@ async fn a_webhook_does_not_look_at_import_runs() {
 async fn the_alert_of_a_batch_that_had_to_wait_says_when_it_could_be_seen() {
     let database = Postgres::fresh().await;
     let store = database.store();
-    let mut crm = database.connection();
-    crm.batch_execute("begin; lock table call_events in share mode")
-        .unwrap();
-    let writer = store.clone();
-    let batch = tokio::spawn(async move { apply(&writer, [pre_call(1)], at(2)).await });
-    database.wait_until_locked_out(1).await;
+    let (mut crm, batch) = database.keep_from_writing(pre_call(1), at(2)).await;
     let locked_out = Instant::now();
     // Whoever follows the alerts sees that there are none yet.
     assert_eq!(store.alerts_since(at(0), 10).await.unwrap(), []);

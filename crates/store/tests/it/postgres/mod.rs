@@ -20,7 +20,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text, Timestamptz};
 use store::{DatabaseUrl, Store, StoreError};
 use test_servers::Database as EmptyDatabase;
+use tokio::task::JoinHandle;
 
+use crate::samples::{Delivery, apply};
 use crate::suite::Database;
 
 /// Everything that takes longer has failed.
@@ -54,6 +56,22 @@ impl Postgres {
             assert!(began.elapsed() < DEADLINE, "{sql} is not {expected}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Applies a delivery, and waits until its batch has read what it needs and waits to write. Gives the connection that
+    /// keeps it from that until it commits, and the batch.
+    pub(crate) async fn keep_from_writing(
+        &self,
+        delivery: Delivery,
+        now: DateTime<Utc>,
+    ) -> (PgConnection, JoinHandle<store::Applied>) {
+        let mut crm = self.connection();
+        crm.batch_execute("begin; lock table call_events in share mode")
+            .unwrap();
+        let store = self.store.clone();
+        let batch = tokio::spawn(async move { apply(&store, [delivery], now).await });
+        self.wait_until_locked_out(1).await;
+        (crm, batch)
     }
 
     /// Waits until that many of our transactions wait for a lock.
