@@ -33,15 +33,21 @@ const SHARES: [f64; 3] = [0.1, 0.5, 0.8];
 const MAX_OF_STEPS: f64 = 1.5;
 /// The 99th percentile, in medians, at half of the sustained rate.
 const MAX_TAIL: f64 = 10.0;
-/// A call ends so many calls after it rang.
-const CALLS_UNDER_WAY: usize = 200;
+
+/// What is posted of an inbound call.
+struct InboundCall {
+    call_sid: String,
+    ring: Bytes,
+    end: Bytes,
+}
 
 /// Everything that a ring passes through.
 struct Site {
     trunkline: Installation,
     pusher: Peer,
-    /// Rings, and the ends of earlier calls, that were not sent yet; with the call where it is a ring.
-    waiting: VecDeque<(Bytes, Option<String>)>,
+    /// Calls that have not rung yet, and the ends of those that have.
+    waiting: VecDeque<InboundCall>,
+    ends: VecDeque<Bytes>,
     posted: f64,
     writer: Process,
     notifier: Process,
@@ -51,15 +57,17 @@ struct Site {
 }
 
 impl Site {
-    async fn start(deliveries: usize, contacts: usize) -> Self {
-        let account = account(deliveries * 65 / 100);
+    async fn start(calls: usize, contacts: usize) -> Self {
+        // Three in four are inbound.
+        let account = account(calls * 3 / 2);
         let (pusher, address) = Peer::start(Mood::Fine);
         let (broker, database) = (Broker::new().await, office::postgres(contacts).await);
         let trunkline = office::writer(&broker, &database.url())
             .with("CALLRAIL_SIGNING_KEYS", &account.signing_key)
             .with("PUSHER_URL", pusher_peer::url(&address));
         Self {
-            waiting: calls(&account),
+            waiting: inbound(&account),
+            ends: VecDeque::new(),
             posted: 0.0,
             _ingest: trunkline.start("webhook-ingest").await,
             writer: trunkline.start("call-writer").await,
@@ -71,22 +79,34 @@ impl Site {
         }
     }
 
-    /// Posts the next deliveries and waits until all of them have reached Pusher that will. Gives how many did in a
-    /// second, and how long the rings took. Where more are offered than can be written, a call's end may overtake its
-    /// ring, which is no news then; at any pace below that all of them must ring.
-    async fn post(&mut self, deliveries: usize, pace: Pace) -> (f64, Histogram<u64>) {
-        let deliveries: Vec<_> = self.waiting.drain(..deliveries).collect();
+    /// Lets so many calls ring, and posts by turns with them the ends of calls that rang in earlier rounds, as far as
+    /// there are any. Waits until Pusher has been told of all of it. Gives how many deliveries went all that way in a
+    /// second, and how long the rings took.
+    async fn post(&mut self, rings: usize, pace: Pace) -> (f64, Histogram<u64>) {
+        assert!(rings <= self.waiting.len(), "there are no calls left");
+        let calls: Vec<InboundCall> = self.waiting.drain(..rings).collect();
+        let ends = self.ends.drain(..rings.min(self.ends.len()));
+        let mut deliveries = Vec::with_capacity(2 * rings);
+        let mut ends = ends.map(|end| (end, None));
+        for call in &calls {
+            deliveries.push((call.ring.clone(), Some(call.call_sid.as_str())));
+            deliveries.extend(ends.next());
+        }
+        drop(ends);
         let before = self.pusher.count();
         let requests: Arc<[Bytes]> = deliveries.iter().map(|(request, _)| request.clone()).collect();
         let address: SocketAddr = self.trunkline.http_address().parse().unwrap();
-        let load = Load::once(address, requests, CONNECTIONS, pace);
-        let sent = load.send().await.unwrap();
+        let began = Instant::now();
+        let sent = Load::once(address, requests, CONNECTIONS, pace)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(sent.refused, 0);
 
         let due: HashMap<&str, Instant> = sent
             .sent
             .iter()
-            .filter_map(|(place, due)| Some((deliveries[*place].1.as_deref()?, *due)))
+            .filter_map(|(place, due)| Some((deliveries[*place].1?, *due)))
             .collect();
         self.posted += sent.count();
         let settled = eventually(|| async { self.is_settled().await.then_some(()) }).await;
@@ -96,21 +116,20 @@ impl Site {
             self.trunkline.logs()
         );
         let arrived = self.pusher.received().split_off(before);
-        let rings = self.pusher.count_after(before, "incoming-call", "private-calls");
-        if matches!(pace, Pace::PerSecond(_)) {
-            assert_eq!(rings, due.len(), "rings are lost: {}", self.trunkline.logs());
-        }
         let mut took = histogram();
         for event in &arrived {
-            let call = event.data["call_sid"].as_str().unwrap_or_default();
             if event.name == "incoming-call" && event.channel == "private-calls" {
+                let call = event.data["call_sid"].as_str().unwrap_or_default();
                 let due = due.get(call).expect("a ring of a call that did not ring");
                 note(&mut took, event.at.saturating_duration_since(due.into_std()));
             }
         }
-        let first = arrived.iter().map(|event| event.at).min().unwrap();
+        let rung = usize::try_from(took.len()).unwrap();
+        assert_eq!(rung, rings, "rings are lost: {}", self.trunkline.logs());
         let last = arrived.iter().map(|event| event.at).max().unwrap();
-        (sent.count() / (last - first).as_secs_f64(), took)
+        let lasted = last.saturating_duration_since(began.into_std());
+        self.ends.extend(calls.into_iter().map(|call| call.end));
+        (sent.count() / lasted.as_secs_f64(), took)
     }
 
     /// Whether all that was posted is in the database, and its alerts are pushed or will never be.
@@ -123,25 +142,19 @@ impl Site {
     }
 }
 
-/// Every inbound call rings, and ends some calls later.
-fn calls(account: &SimulatedAccount) -> VecDeque<(Bytes, Option<String>)> {
-    let ringing = account.calls.iter().filter_map(|call| {
+fn inbound(account: &SimulatedAccount) -> VecDeque<InboundCall> {
+    let calls = account.calls.iter().filter_map(|call| {
         let ring = call
             .deliveries
             .iter()
             .find(|delivery| delivery.kind == WebhookKind::PreCall)?;
-        Some((ring, office::ended(call), &call.call_sid))
+        Some(InboundCall {
+            call_sid: call.call_sid.clone(),
+            ring: request(account, ring),
+            end: request(account, office::ended(call)),
+        })
     });
-    let mut under_way = VecDeque::new();
-    let mut all = VecDeque::new();
-    for (ring, end, call) in ringing {
-        all.push_back((request(account, ring), Some(call.clone())));
-        under_way.push_back(request(account, end));
-        if under_way.len() > CALLS_UNDER_WAY {
-            all.extend(under_way.pop_front().map(|end| (end, None)));
-        }
-    }
-    all
+    calls.collect()
 }
 
 #[allow(
@@ -151,13 +164,15 @@ fn calls(account: &SimulatedAccount) -> VecDeque<(Bytes, Option<String>)> {
     reason = "numbers of deliveries"
 )]
 pub(super) async fn measure(extent: Extent) -> Measured {
-    let saturating = extent.of(6_000, 1_500);
-    let lasting = extent.of(8.0, 1.5);
     let rounds = extent.of(5, 2);
-    // Before anybody knows how many it will take.
-    let most = extent.of(32_000, 6_000);
-    let mut site = Site::start(most, extent.of(100_000, 5_000)).await;
-    site.post(500, Pace::PerSecond(100.0)).await;
+    let saturating = extent.of(3_000, 750);
+    // Rings at each share in a round: enough for a 99th percentile, and for `lasting` where that is shorter.
+    let most = extent.of(1_500, 300);
+    let lasting = extent.of(8.0, 1.5);
+    let calls = 2 * saturating + rounds * SHARES.len() * most;
+    let mut site = Site::start(calls, extent.of(100_000, 5_000)).await;
+    // These have ends for the next ones, and what is slow the first time is over.
+    site.post(saturating, Pace::PerSecond(500.0)).await;
     let (sustained, _) = site.post(saturating, Pace::Unbounded).await;
 
     let mut at = [(); 3].map(|()| [Rounds::default(), Rounds::default()]);
@@ -167,8 +182,8 @@ pub(super) async fn measure(extent: Extent) -> Measured {
         alone.push(steps.measure(extent.of(200, 50)).await);
         for (share, [median, p99]) in SHARES.iter().zip(&mut at) {
             let rate = sustained * share;
-            let deliveries = ((rate * lasting) as usize).min(site.waiting.len());
-            let (_, took) = site.post(deliveries, Pace::PerSecond(rate)).await;
+            let rings = ((rate * lasting / 2.0) as usize).min(most);
+            let (_, took) = site.post(rings, Pace::PerSecond(rate)).await;
             median.push(milliseconds(&took, 0.5));
             p99.push(milliseconds(&took, 0.99));
         }
@@ -193,7 +208,7 @@ pub(super) async fn measure(extent: Extent) -> Measured {
     }
     measured.note(format!(
         "{sustained:.0} deliveries a second, rings and ends of calls in turn, go all the way to Pusher when more are \
-         offered: that is the sustained rate. Every process and both servers are on this machine, the load too. The \
+         offered, from the first POST to the last alert: that is the sustained rate. Every process and both servers are on this machine, the load too. The \
          steps alone, medians one after the other: {}.",
         steps.describe()
     ));
@@ -203,7 +218,7 @@ pub(super) async fn measure(extent: Extent) -> Measured {
 /// The steps of a ring, each by itself on an idle machine.
 struct Steps {
     account: SimulatedAccount,
-    waiting: VecDeque<(Bytes, Option<String>)>,
+    waiting: VecDeque<InboundCall>,
     ingest: Process,
     installation: Installation,
     store: Store,
@@ -224,7 +239,7 @@ impl Steps {
         let url: PusherUrl = pusher_peer::url(&address).parse().unwrap();
         let database_url: DatabaseUrl = office::without_tls(&database.url()).parse().unwrap();
         Self {
-            waiting: calls(&account),
+            waiting: inbound(&account),
             account,
             ingest: installation.start("webhook-ingest").await,
             store: Store::connect(&database_url).await.unwrap(),
@@ -271,13 +286,8 @@ impl Steps {
     /// A ring to webhook-ingest, one at a time, to its answer.
     async fn accept(&mut self, times: usize) -> f64 {
         self.broker.purge(QueueName::Progress);
-        let rings: Vec<_> = self
-            .waiting
-            .iter()
-            .filter(|(_, ring)| ring.is_some())
-            .take(times)
-            .collect();
-        let requests: Arc<[Bytes]> = rings.into_iter().map(|(request, _)| request.clone()).collect();
+        let rings = self.waiting.iter().take(times).map(|call| call.ring.clone());
+        let requests: Arc<[Bytes]> = rings.collect();
         let address = self.installation.http_address().parse().unwrap();
         let outcome = Load::once(address, requests, 1, Pace::Unbounded)
             .send()
@@ -315,23 +325,11 @@ impl Steps {
 
     /// One ring at a time into the database.
     async fn write(&mut self, times: usize) -> f64 {
-        let calls: Vec<String> = (0..times)
-            .filter_map(|_| {
-                loop {
-                    if let (_, Some(call)) = self.waiting.pop_front()? {
-                        break Some(call);
-                    }
-                }
-            })
-            .collect();
+        assert!(times <= self.waiting.len(), "there are no calls left");
         let mut took = histogram();
-        for call_sid in calls {
-            let call = self
-                .account
-                .calls
-                .iter()
-                .find(|call| call.call_sid == call_sid)
-                .unwrap();
+        for InboundCall { call_sid, .. } in self.waiting.drain(..times) {
+            let mut calls = self.account.calls.iter();
+            let call = calls.find(|call| call.call_sid == call_sid).unwrap();
             let ring = call
                 .deliveries
                 .iter()

@@ -5,7 +5,8 @@
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::json::Json;
 
 /// What a call says of one field. `CallRail` sends some fields only in some webhooks, and writes `""` or null
 /// for what is not known (yet), so that three answers must be told apart.
@@ -123,13 +124,13 @@ impl CallType {
 const MAX_SECONDS: u32 = 10 * 24 * 60 * 60;
 
 /// Text, without surrounding whitespace. A number or a boolean becomes its text: `value` comes as both.
-pub(crate) fn text(value: &Value) -> Field<String> {
+pub(crate) fn text(value: &Json) -> Field<String> {
     let text = match value {
-        Value::Null => return Field::Empty,
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(boolean) => boolean.to_string(),
-        Value::Array(_) | Value::Object(_) => return Field::Absent,
+        Json::Null => return Field::Empty,
+        Json::Text(text) => text.trim().to_owned(),
+        Json::Number(number) => number.to_string(),
+        Json::Bool(boolean) => boolean.to_string(),
+        Json::Array(_) | Json::Object(_) => return Field::Absent,
     };
     if text.is_empty() {
         Field::Empty
@@ -139,7 +140,7 @@ pub(crate) fn text(value: &Value) -> Field<String> {
 }
 
 /// A boolean, also as a word or a digit.
-pub(crate) fn boolean(value: &Value) -> Field<bool> {
+pub(crate) fn boolean(value: &Json) -> Field<bool> {
     text(value).and_then(|text| match text.to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
@@ -148,10 +149,10 @@ pub(crate) fn boolean(value: &Value) -> Field<bool> {
 }
 
 /// Whole seconds: a number or a text of digits, at most ten days.
-pub(crate) fn seconds(value: &Value) -> Field<u32> {
+pub(crate) fn seconds(value: &Json) -> Field<u32> {
     let whole = text(value).and_then(|text| {
         // A float is read only where JSON has one: "184.0" in quotes has never been seen.
-        let digits = if value.is_number() {
+        let digits = if matches!(value, Json::Number(_)) {
             text.strip_suffix(".0").unwrap_or(&text)
         } else {
             &text
@@ -167,7 +168,7 @@ pub(crate) fn seconds(value: &Value) -> Field<u32> {
 
 /// A point in time, to the microsecond: RFC 3339 with any offset, or `YYYY-MM-DD HH:MM:SS`, which `CallRail`
 /// means as UTC. Years outside 2000 to 2100 are not believed.
-pub(crate) fn time(value: &Value) -> Field<DateTime<Utc>> {
+pub(crate) fn time(value: &Json) -> Field<DateTime<Utc>> {
     text(value).and_then(|text| {
         let time = match DateTime::parse_from_rfc3339(&text) {
             Ok(time) => time.to_utc(),
@@ -182,7 +183,7 @@ pub(crate) fn time(value: &Value) -> Field<DateTime<Utc>> {
 }
 
 /// `inbound` or `outbound`, in any case.
-pub(crate) fn direction(value: &Value) -> Field<Direction> {
+pub(crate) fn direction(value: &Json) -> Field<Direction> {
     text(value).and_then(|text| match text.to_ascii_lowercase().as_str() {
         "inbound" => Some(Direction::Inbound),
         "outbound" => Some(Direction::Outbound),
@@ -192,7 +193,7 @@ pub(crate) fn direction(value: &Value) -> Field<Direction> {
 
 /// A call type, in any case. `CallRail`'s documentation spells one of them `abandonded`, its deliveries
 /// `abandoned`.
-pub(crate) fn call_type(value: &Value) -> Field<CallType> {
+pub(crate) fn call_type(value: &Json) -> Field<CallType> {
     text(value).and_then(|text| match text.to_ascii_lowercase().as_str() {
         "abandoned" | "abandonded" => Some(CallType::Abandoned),
         "answered" => Some(CallType::Answered),
@@ -206,8 +207,8 @@ pub(crate) fn call_type(value: &Value) -> Field<CallType> {
 }
 
 /// Text, or a list of texts that become its lines.
-pub(crate) fn lines(value: &Value) -> Field<String> {
-    let Value::Array(items) = value else {
+pub(crate) fn lines(value: &Json) -> Field<String> {
+    let Json::Array(items) = value else {
         return text(value);
     };
     let mut lines = Vec::new();
@@ -229,21 +230,17 @@ pub(crate) fn lines(value: &Value) -> Field<String> {
 ///
 /// An empty list, `""` and null are the value "no tags". One unreadable tag makes the whole list unreadable,
 /// since a list that lacks a tag would say that the tag was taken off.
-pub(crate) fn tags(value: &Value) -> Field<Vec<String>> {
-    let one;
+pub(crate) fn tags(value: &Json) -> Field<Vec<String>> {
     let items = match value {
-        Value::Null => return Field::Value(Vec::new()),
-        Value::Array(items) => items,
-        Value::String(_) => {
-            one = [value.clone()];
-            &one[..]
-        }
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => return Field::Absent,
+        Json::Null => return Field::Value(Vec::new()),
+        Json::Array(items) => items,
+        Json::Text(_) => std::slice::from_ref(value),
+        Json::Bool(_) | Json::Number(_) | Json::Object(_) => return Field::Absent,
     };
     let mut tags = Vec::with_capacity(items.len());
     for item in items {
         let name = match item {
-            Value::Object(tag) => tag.get("name").map_or(Field::Absent, text),
+            Json::Object(tag) => tag.get("name").map_or(Field::Absent, text),
             _ => text(item),
         };
         match name {
@@ -260,8 +257,8 @@ pub(crate) fn tags(value: &Value) -> Field<Vec<String>> {
 /// A conversation: a list of `{speaker, phrase, start}`. Its filled form in webhooks has not been seen, so a
 /// bare text is taken as one phrase of nobody, `text` is taken for `phrase`, and what holds no words is left
 /// out.
-pub(crate) fn phrases(value: &Value) -> Field<Vec<Phrase>> {
-    let Value::Array(items) = value else {
+pub(crate) fn phrases(value: &Json) -> Field<Vec<Phrase>> {
+    let Json::Array(items) = value else {
         return text(value).and_then(|text| Some(vec![unattributed(text)]));
     };
     if items.is_empty() {
@@ -275,8 +272,8 @@ pub(crate) fn phrases(value: &Value) -> Field<Vec<Phrase>> {
     }
 }
 
-fn phrase(value: &Value) -> Option<Phrase> {
-    let Value::Object(object) = value else {
+fn phrase(value: &Json) -> Option<Phrase> {
+    let Json::Object(object) = value else {
         return text(value).into_value().map(unattributed);
     };
     let words = |key| object.get(key).and_then(|value| text(value).into_value());
@@ -299,14 +296,19 @@ fn unattributed(text: String) -> Phrase {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    /// What a decoder makes of a JSON value.
+    fn of<T>(decoder: fn(&Json) -> Field<T>, value: &Value) -> Field<T> {
+        decoder(&value.into())
+    }
+
     /// Asserts what a decoder makes of each JSON value.
-    fn reads<T: PartialEq + std::fmt::Debug>(decoder: fn(&Value) -> Field<T>, cases: Vec<(Value, Field<T>)>) {
+    fn reads<T: PartialEq + std::fmt::Debug>(decoder: fn(&Json) -> Field<T>, cases: Vec<(Value, Field<T>)>) {
         for (value, expected) in cases {
-            assert_eq!(decoder(&value), expected, "from {value}");
+            assert_eq!(of(decoder, &value), expected, "from {value}");
         }
     }
 
@@ -392,10 +394,13 @@ mod tests {
             "2026-11-20T19:03:20.236Z",
             "2026-11-21T00:33:20.236+05:30",
         ] {
-            assert_eq!(time(&json!(text)), Field::Value(expected), "{text}");
+            assert_eq!(of(time, &json!(text)), Field::Value(expected), "{text}");
         }
         let without_zone = "2026-11-20T19:03:20Z".parse::<DateTime<Utc>>().unwrap();
-        assert_eq!(time(&json!("2026-11-20 19:03:20")), Field::Value(without_zone));
+        assert_eq!(
+            of(time, &json!("2026-11-20 19:03:20")),
+            Field::Value(without_zone)
+        );
     }
 
     #[test]
@@ -411,20 +416,20 @@ mod tests {
             "2026-11-20T19:03:20",
             "yesterday",
         ] {
-            assert_eq!(time(&json!(text)), Field::Absent, "{text}");
+            assert_eq!(of(time, &json!(text)), Field::Absent, "{text}");
         }
-        assert_eq!(time(&json!(1_700_000_000)), Field::Absent);
-        assert!(time(&json!("2000-01-01T00:00:00Z")).value().is_some());
-        assert!(time(&json!("2100-12-31T23:59:59Z")).value().is_some());
+        assert_eq!(of(time, &json!(1_700_000_000)), Field::Absent);
+        assert!(of(time, &json!("2000-01-01T00:00:00Z")).value().is_some());
+        assert!(of(time, &json!("2100-12-31T23:59:59Z")).value().is_some());
     }
 
     #[test]
     fn a_leap_second_and_nanoseconds_become_what_databases_keep() {
         let next = "2017-01-01T00:00:00.5Z".parse::<DateTime<Utc>>().unwrap();
-        assert_eq!(time(&json!("2016-12-31T23:59:60.5Z")), Field::Value(next));
+        assert_eq!(of(time, &json!("2016-12-31T23:59:60.5Z")), Field::Value(next));
         let micros = "2026-11-20T19:03:20.123456Z".parse::<DateTime<Utc>>().unwrap();
         assert_eq!(
-            time(&json!("2026-11-20T19:03:20.123456789Z")),
+            of(time, &json!("2026-11-20T19:03:20.123456789Z")),
             Field::Value(micros)
         );
     }
@@ -432,7 +437,7 @@ mod tests {
     #[test]
     fn both_spellings_of_abandoned_are_read() {
         for spelling in ["abandoned", "abandonded", "Abandoned"] {
-            assert_eq!(call_type(&json!(spelling)), Field::Value(CallType::Abandoned));
+            assert_eq!(of(call_type, &json!(spelling)), Field::Value(CallType::Abandoned));
             let lower = spelling.to_ascii_lowercase();
             assert_eq!(
                 serde_json::from_value::<CallType>(json!(lower)).unwrap(),
@@ -453,18 +458,18 @@ mod tests {
             CallType::VoicemailTranscription,
         ] {
             assert_eq!(
-                call_type(&json!(known.as_str().to_uppercase())),
+                of(call_type, &json!(known.as_str().to_uppercase())),
                 Field::Value(known)
             );
             assert_eq!(serde_json::to_value(known).unwrap(), known.as_str());
         }
         for known in [Direction::Inbound, Direction::Outbound] {
-            assert_eq!(direction(&json!(known.as_str())), Field::Value(known));
+            assert_eq!(of(direction, &json!(known.as_str())), Field::Value(known));
             assert_eq!(serde_json::to_value(known).unwrap(), known.as_str());
         }
-        assert_eq!(call_type(&json!("busy")), Field::Absent);
-        assert_eq!(direction(&json!("sideways")), Field::Absent);
-        assert_eq!(direction(&json!("")), Field::Empty);
+        assert_eq!(of(call_type, &json!("busy")), Field::Absent);
+        assert_eq!(of(direction, &json!("sideways")), Field::Absent);
+        assert_eq!(of(direction, &json!("")), Field::Empty);
     }
 
     #[test]

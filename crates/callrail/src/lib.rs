@@ -10,6 +10,7 @@ pub mod client;
 mod diagnosis;
 mod field;
 mod ids;
+mod json;
 mod rails_json;
 mod signature;
 mod webhook;
@@ -18,6 +19,7 @@ pub use call::{Call, parse_object};
 pub use diagnosis::{Diagnosis, diagnose};
 pub use field::{CallType, Direction, Field, Phrase};
 pub use ids::{AccountId, CallId, CompanyId, InvalidId};
+pub use json::{Json, Object};
 pub use signature::{
     ALTERNATIVE_SIGNATURE_HEADER, InvalidSigningKey, InvalidSigningKeys, SIGNATURE_HEADER, SignatureError,
     SigningKey, SigningKeys, sign,

@@ -7,13 +7,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::Map;
 use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::apply::{CallChanges, CallState, next_row};
 use crate::event::CallEvent;
 use crate::matching::{MatchRules, People};
+use crate::original::Original;
 use crate::phone::PhoneNumber;
 use crate::record::RecordedSnapshot;
 use crate::redaction::telephone_numbers;
@@ -101,7 +101,7 @@ impl CallEvent {
         Self {
             call: forgotten(&self.call),
             changes: Vec::new(),
-            raw: Map::new(),
+            raw: Original::default(),
             ..self.clone()
         }
     }

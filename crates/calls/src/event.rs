@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use callrail::{CompanyId, WebhookKind};
 use trace::TraceContext;
 
 use crate::digest::Digest;
+use crate::original::Original;
 use crate::snapshot::Snapshot;
 
 /// The version of the JSON form. Later versions only add to it, so an older event can always be read.
@@ -41,7 +41,7 @@ pub struct CallEvent {
     /// What CallRail says has changed (`docs/callrail.md`, "Call modified"), sorted.
     pub changes: Vec<String>,
     /// The object as it came, redacted, unknown fields and all.
-    pub raw: Map<String, Value>,
+    pub raw: Original,
     /// The trace that what follows from it belongs to. Says nothing of the call, and travels beside the JSON form.
     #[serde(skip)]
     pub trace: Option<TraceContext>,
@@ -50,8 +50,10 @@ pub struct CallEvent {
 impl CallEvent {
     /// The JSON form.
     pub fn encode(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(2 * self.raw.as_str().len());
         // Every key is a string and every number finite, so there is nothing that JSON could not hold.
-        serde_json::to_vec(self).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut body, self);
+        body
     }
 
     /// Reads the JSON form.

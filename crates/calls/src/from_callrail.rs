@@ -1,12 +1,12 @@
 //! The one place that knows both shapes: CallRail's call object and our call event.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use callrail::{Call, CallType, CompanyId, Direction, Field, NotACall};
+use callrail::{Call, CallType, CompanyId, Direction, Field, Json, NotACall, Object};
 
 use crate::event::{CallEvent, EventKind, Origin, SCHEMA};
+use crate::original::Original;
 use crate::phone::{Party, Region};
 use crate::redaction::Redaction;
 use crate::snapshot::{Attribution, Facts, Judgement, Recording, Snapshot, Stage};
@@ -75,16 +75,19 @@ pub enum Unreadable {
 /// only lower it: an object of a call in progress, or one without any of the keys `recording`, `note` and `value`,
 /// is no full snapshot, whatever URL it came to.
 pub fn from_callrail(
-    mut object: Map<String, Value>,
+    mut object: Object<'_>,
     receipt: Receipt,
     reading: Reading,
 ) -> Result<CallEvent, Unreadable> {
-    if object.values().any(|value| is_deeper_than(value, MAX_DEPTH - 1)) {
+    if object
+        .iter()
+        .any(|(_, value)| is_deeper_than(value, MAX_DEPTH - 1))
+    {
         return Err(Unreadable::TooDeep);
     }
     reading.redaction.redact_object(&mut object);
-    let mut call = Call::from_object(object)?;
-    let stage = stage(receipt.kind, &call);
+    let mut call = Call::from_object(&object)?;
+    let stage = stage(receipt.kind, &call, &object);
     if stage == Stage::Ended {
         check_complete(&call)?;
     }
@@ -109,36 +112,36 @@ pub fn from_callrail(
         call: Snapshot {
             call_sid: call.id.clone(),
             stage,
-            facts: facts(&call, receipt.kind, region),
-            attribution: attribution(&call),
-            judgement: judgement(&call),
-            recording: recording(&call),
-            transcript: transcript(&call),
-            summary: asserted(&call.call_summary),
+            facts: facts(&mut call, receipt.kind, region),
+            attribution: attribution(&mut call),
+            judgement: judgement(&mut call),
+            recording: recording(&mut call),
+            transcript: transcript(&mut call),
+            summary: asserted(&mut call.call_summary),
             spam: call.spam.value().copied(),
         },
         changes,
-        raw: call.object,
+        raw: Original::of(&object),
         trace: None,
     })
 }
 
-fn is_deeper_than(value: &Value, levels: usize) -> bool {
+fn is_deeper_than(value: &Json, levels: usize) -> bool {
     match value {
-        Value::Array(values) => levels == 0 || values.iter().any(|value| is_deeper_than(value, levels - 1)),
-        Value::Object(object) => {
-            levels == 0 || object.values().any(|value| is_deeper_than(value, levels - 1))
+        Json::Array(values) => levels == 0 || values.iter().any(|value| is_deeper_than(value, levels - 1)),
+        Json::Object(object) => {
+            levels == 0 || object.iter().any(|(_, value)| is_deeper_than(value, levels - 1))
         }
         _ => false,
     }
 }
 
-fn stage(kind: EventKind, call: &Call) -> Stage {
+fn stage(kind: EventKind, call: &Call, object: &Object) -> Stage {
     let in_progress = call.call_type.value() == Some(&CallType::InProgress);
     // The keys count, not what they hold: a call that is over must not lose its row to a value of a new type.
     let is_full = ["recording", "note", "value"]
         .into_iter()
-        .any(|key| call.object.contains_key(key));
+        .any(|key| object.has(key));
     match kind {
         EventKind::PreCall => Stage::Ringing,
         EventKind::RoutingComplete => Stage::Routed,
@@ -161,7 +164,7 @@ fn check_complete(call: &Call) -> Result<(), Unreadable> {
     Ok(())
 }
 
-fn facts(call: &Call, kind: EventKind, region: Region) -> Facts {
+fn facts(call: &mut Call, kind: EventKind, region: Region) -> Facts {
     let party = |number: &Field<String>| number.value().map(|text| Party::read(text, region));
     let location: Vec<&str> = [&call.customer_city, &call.customer_state]
         .into_iter()
@@ -178,10 +181,10 @@ fn facts(call: &Call, kind: EventKind, region: Region) -> Facts {
         customer: party(&call.customer_phone_number),
         tracking: party(&call.tracking_phone_number),
         business: party(&call.business_phone_number),
-        customer_name: text(&call.customer_name),
+        customer_name: text(&mut call.customer_name),
         customer_location: (!location.is_empty()).then(|| location.join(", ")),
-        agent_email: text(&call.agent_email),
-        source_name: text(&call.source_name),
+        agent_email: text(&mut call.agent_email),
+        source_name: text(&mut call.source_name),
     }
 }
 
@@ -222,7 +225,7 @@ fn started_at(call: &Call) -> Option<DateTime<Utc>> {
 
 /// Asserted when everything that every full object has is there; a ringing call names its source only by the
 /// tracking number's name, which stands with the facts.
-fn attribution(call: &Call) -> Option<Attribution> {
+fn attribution(call: &mut Call) -> Option<Attribution> {
     let source = [&call.source, &call.formatted_tracking_source];
     let keys = [
         &call.medium,
@@ -235,45 +238,45 @@ fn attribution(call: &Call) -> Option<Attribution> {
         return None;
     }
     Some(Attribution {
-        source: text(&call.source).or_else(|| text(&call.formatted_tracking_source)),
-        medium: text(&call.medium),
-        campaign: text(&call.campaign),
-        keywords: text(&call.keywords),
-        landing_page_url: text(&call.landing_page_url),
-        gclid: text(&call.gclid),
-        utm_source: text(&call.utm_source),
-        utm_medium: text(&call.utm_medium),
-        utm_campaign: text(&call.utm_campaign),
-        utm_term: text(&call.utm_term),
-        utm_content: text(&call.utm_content),
+        source: text(&mut call.source).or_else(|| text(&mut call.formatted_tracking_source)),
+        medium: text(&mut call.medium),
+        campaign: text(&mut call.campaign),
+        keywords: text(&mut call.keywords),
+        landing_page_url: text(&mut call.landing_page_url),
+        gclid: text(&mut call.gclid),
+        utm_source: text(&mut call.utm_source),
+        utm_medium: text(&mut call.utm_medium),
+        utm_campaign: text(&mut call.utm_campaign),
+        utm_term: text(&mut call.utm_term),
+        utm_content: text(&mut call.utm_content),
     })
 }
 
-fn judgement(call: &Call) -> Option<Judgement> {
+fn judgement(call: &mut Call) -> Option<Judgement> {
     let texts = [&call.note, &call.value, &call.lead_status];
     if !call.tags.is_present() || !texts.into_iter().all(Field::is_present) {
         return None;
     }
     Some(Judgement {
-        tags: call.tags.value().cloned().unwrap_or_default(),
-        note: text(&call.note),
-        value: text(&call.value),
-        lead_status: text(&call.lead_status),
+        tags: std::mem::take(&mut call.tags).into_value().unwrap_or_default(),
+        note: text(&mut call.note),
+        value: text(&mut call.value),
+        lead_status: text(&mut call.lead_status),
     })
 }
 
-fn recording(call: &Call) -> Option<Recording> {
+fn recording(call: &mut Call) -> Option<Recording> {
     if !call.recording.is_present() && !call.recording_player.is_present() {
         return None;
     }
-    let url = text(&call.recording).filter(|url| !url.ends_with(API_RECORDING));
+    let url = text(&mut call.recording).filter(|url| !url.ends_with(API_RECORDING));
     Some(Recording {
         url,
-        player: text(&call.recording_player),
+        player: text(&mut call.recording_player),
     })
 }
 
-fn transcript(call: &Call) -> Option<String> {
+fn transcript(call: &mut Call) -> Option<String> {
     let phrases = call.conversational_transcript.value().map(|phrases| {
         let lines: Vec<String> = phrases
             .iter()
@@ -284,17 +287,18 @@ fn transcript(call: &Call) -> Option<String> {
             .collect();
         lines.join("\n")
     });
-    match asserted(&call.transcription) {
+    match asserted(&mut call.transcription) {
         Some(text) if !text.is_empty() => Some(text),
         empty => phrases.filter(|text| !text.is_empty()).or(empty),
     }
 }
 
-fn text(field: &Field<String>) -> Option<String> {
-    field.value().cloned()
+/// Takes the text out of a field.
+fn text(field: &mut Field<String>) -> Option<String> {
+    std::mem::take(field).into_value()
 }
 
 /// `Some` when the key was there, and then the empty string when it was empty.
-fn asserted(field: &Field<String>) -> Option<String> {
+fn asserted(field: &mut Field<String>) -> Option<String> {
     field.is_present().then(|| text(field).unwrap_or_default())
 }

@@ -19,6 +19,7 @@ mod import_range;
 mod interaction;
 pub mod matching;
 mod notes;
+mod original;
 mod phone;
 mod project;
 mod quarantine;
@@ -41,6 +42,7 @@ pub use interaction::{Interaction, Outcome, interaction_id};
 pub use matching::{
     Contact, ContactKind, ContactRef, Link, MatchMethod, MatchPreference, MatchRules, People,
 };
+pub use original::Original;
 pub use phone::{Party, PhoneNumber, Region, UnreadableNumber, is_withheld};
 pub use project::{Step, explain, project};
 pub use quarantine::QuarantinedDelivery;

@@ -12,10 +12,11 @@ mod fields;
 mod numbers;
 mod search;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use callrail::{Json, Object};
 
 use crate::phone::{PhoneNumber, Region};
 use fields::Content;
@@ -69,18 +70,18 @@ const LABELS: [&str; 5] = [
 const MAX_ROUNDS: usize = 6;
 
 /// A text below a field that is searched.
-struct FreeText<'a> {
+struct FreeText<'a, 'j> {
     /// Of the member that holds it.
     name: &'a str,
     /// Who said it, if that stands beside it.
     speaker: String,
-    text: &'a mut String,
+    text: &'a mut Cow<'j, str>,
 }
 
 impl Redaction {
     /// Redacts a call object, and drops the NUL characters that PostgreSQL cannot store, everywhere in it.
     /// Doing it again changes nothing.
-    pub(crate) fn redact_object(self, object: &mut Map<String, Value>) {
+    pub(crate) fn redact_object(self, object: &mut Object<'_>) {
         self.redact_names(object);
         for (name, value) in object.iter_mut() {
             let mut found = Vec::new();
@@ -126,45 +127,47 @@ impl Redaction {
     }
 
     /// Looks at everything below a value: replaces what the keypad gave, and finds what is to be searched.
-    fn prepare<'a>(
+    fn prepare<'a, 'j>(
         self,
-        value: &'a mut Value,
+        value: &'a mut Json<'j>,
         content: Content,
         (name, speaker): (&'a str, &str),
-        found: &mut Vec<FreeText<'a>>,
+        found: &mut Vec<FreeText<'a, 'j>>,
     ) {
         if content == Content::Keypad {
             if !is_empty(value) {
-                *value = Value::String(KEYPAD_REMOVED.to_owned());
+                *value = Json::Text(KEYPAD_REMOVED.into());
             }
             return;
         }
         if content == Content::FreeText
-            && value.is_number()
-            && let Some(redacted) = self.redact_one(&value.to_string())
+            && let Json::Number(number) = value
+            && let Some(redacted) = self.redact_one(&number.to_string())
         {
-            *value = Value::String(redacted);
+            *value = Json::Text(redacted.into());
             return;
         }
         match value {
-            Value::String(text) => {
+            Json::Text(text) => {
                 if text.contains('\0') {
-                    *text = text.replace('\0', "");
+                    *text = text.replace('\0', "").into();
                 }
                 if content == Content::FreeText && !text.is_empty() {
                     let speaker = speaker.to_owned();
                     found.push(FreeText { name, speaker, text });
                 }
             }
-            Value::Array(values) => {
+            Json::Array(values) => {
                 for value in values {
                     self.prepare(value, content, (name, speaker), found);
                 }
             }
-            Value::Object(object) => {
+            Json::Object(object) => {
                 self.redact_names(object);
-                let named = object.get("speaker").and_then(Value::as_str);
-                let speaker = named.unwrap_or(speaker).to_owned();
+                let speaker = match object.get("speaker") {
+                    Some(Json::Text(named)) => named.to_string(),
+                    _ => speaker.to_owned(),
+                };
                 for (name, value) in object.iter_mut() {
                     self.prepare(value, content.of_member(name), (name, &speaker), found);
                 }
@@ -174,7 +177,7 @@ impl Redaction {
     }
 
     /// Names of members that are not CallRail's may hold anything, too.
-    fn redact_names(self, object: &mut Map<String, Value>) {
+    fn redact_names(self, object: &mut Object<'_>) {
         let renamed = |name: &str| {
             let redacted = if Content::is_known(name) {
                 None
@@ -183,18 +186,24 @@ impl Redaction {
             };
             redacted.or_else(|| name.contains('\0').then(|| name.to_owned()))
         };
-        if object.keys().all(|name| renamed(name).is_none()) {
+        if object.iter().all(|(name, _)| renamed(name).is_none()) {
             return;
         }
         *object = std::mem::take(object)
             .into_iter()
-            .map(|(name, value)| (renamed(&name).unwrap_or(name).replace('\0', ""), value))
+            .map(|(name, value)| match renamed(&name) {
+                Some(renamed) => (renamed.replace('\0', "").into(), value),
+                None => (name, value),
+            })
             .collect();
     }
 
     /// Searches the texts of one name as one, and those of each speaker. What is found in one way may show what must
     /// go in the other: the agent's repetition of a card number that the caller spoke.
-    fn redact_together(self, found: &mut [FreeText<'_>]) {
+    fn redact_together(self, found: &mut [FreeText<'_, '_>]) {
+        if found.is_empty() {
+            return;
+        }
         let mut of_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let mut of_speaker: BTreeMap<(&str, String), Vec<usize>> = BTreeMap::new();
         for (at, one) in found.iter().enumerate() {
@@ -208,11 +217,11 @@ impl Redaction {
         for _ in 0..MAX_ROUNDS {
             let mut is_changed = false;
             for members in &ways {
-                let texts: Vec<&str> = members.iter().map(|at| found[*at].text.as_str()).collect();
+                let texts: Vec<&str> = members.iter().map(|at| &**found[*at].text).collect();
                 let redacted = self.redact(&texts);
                 for (at, redacted) in members.iter().zip(redacted) {
                     if let Some(redacted) = redacted {
-                        *found[*at].text = redacted;
+                        *found[*at].text = redacted.into();
                         is_changed = true;
                     }
                 }
@@ -263,12 +272,12 @@ pub(crate) fn telephone_numbers(text: &str) -> BTreeSet<PhoneNumber> {
         .collect()
 }
 
-fn is_empty(value: &Value) -> bool {
+fn is_empty(value: &Json) -> bool {
     match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(values) => values.is_empty(),
-        Value::Object(object) => object.is_empty(),
+        Json::Null => true,
+        Json::Text(text) => text.is_empty(),
+        Json::Array(values) => values.is_empty(),
+        Json::Object(object) => object.is_empty(),
         _ => false,
     }
 }

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Map;
 
 use crate::apply::CallState;
 use crate::event::CallEvent;
 use crate::notes::transcription_paragraph;
+use crate::original::Original;
 use crate::record::{Record, RecordedSnapshot};
 use crate::seal::{Group, Seal, SealReason, Seals};
 use crate::snapshot::Snapshot;
@@ -63,7 +63,7 @@ impl CallEvent {
         }
         Cow::Owned(Self {
             call: kept(&self.call, seals),
-            raw: Map::new(),
+            raw: Original::default(),
             ..self.clone()
         })
     }

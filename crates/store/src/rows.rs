@@ -150,7 +150,7 @@ impl EventRow {
     pub(crate) fn new(recorded: &RecordedSnapshot, event: &CallEvent) -> Result<Self, StoreError> {
         Ok(Self {
             event_id: Id(event.event_id),
-            raw: json_text(&event.raw)?,
+            raw: event.raw.as_str().to_owned(),
             ..Self::without_original(recorded)?
         })
     }

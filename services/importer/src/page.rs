@@ -85,10 +85,10 @@ pub(crate) fn event(object: Value, receipt: Receipt, reading: Reading) -> Result
         call_sid: name.clone(),
         reason,
     };
-    match object {
+    match &object {
         Value::Object(object) => {
             let mut event =
-                from_callrail(object, receipt, reading).map_err(|error| failed(reason(&error)))?;
+                from_callrail(object.into(), receipt, reading).map_err(|error| failed(reason(&error)))?;
             event.call.spam.get_or_insert(false);
             Ok(event)
         }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use callrail::parse_object;
 use callrail_simulator::{ApiOptions, Fault, SimulatedAccount, SimulatedCall};
 use calls::{CallEvent, EventKind, MatchRules, Origin, Receipt, Region, from_callrail};
 use chrono::{TimeDelta, Utc};
@@ -65,10 +66,5 @@ fn ended(call: &SimulatedCall) -> CallEvent {
         import_id: None,
         company: None,
     };
-    from_callrail(
-        serde_json::from_slice(&delivery.body).unwrap(),
-        receipt,
-        Region::US.into(),
-    )
-    .unwrap()
+    from_callrail(parse_object(&delivery.body).unwrap(), receipt, Region::US.into()).unwrap()
 }

@@ -161,7 +161,7 @@ fn event(object: Map<String, Value>, kind: EventKind) -> CallEvent {
         import_id: None,
         company: None,
     };
-    from_callrail(object, receipt, Region::US.into()).unwrap()
+    from_callrail((&object).into(), receipt, Region::US.into()).unwrap()
 }
 
 fn object(value: Value) -> Map<String, Value> {

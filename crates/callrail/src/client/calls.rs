@@ -165,8 +165,10 @@ impl CallPage {
         };
         let has_next = object
             .get("has_next_page")
-            .and_then(|value| boolean(value).into_value());
-        let next_page = object.get("next_page").and_then(|value| text(value).into_value());
+            .and_then(|value| boolean(&value.into()).into_value());
+        let next_page = object
+            .get("next_page")
+            .and_then(|value| text(&value.into()).into_value());
         // Whether the last page has a null there or nothing is not known, and either will do.
         let next = match (has_next, next_page) {
             (Some(false), _) | (None, None) => None,

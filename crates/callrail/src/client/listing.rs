@@ -186,7 +186,7 @@ impl Tracker {
             destination_number: word(object, "destination_number"),
             tracking_numbers: numbers
                 .flatten()
-                .filter_map(|number| text(number).into_value())
+                .filter_map(|number| text(&number.into()).into_value())
                 .collect(),
         })
     }
@@ -207,7 +207,7 @@ impl fmt::Debug for Tracker {
 
 /// The text under a key, or the number as its text.
 pub(crate) fn word(object: &Map<String, Value>, key: &str) -> Option<String> {
-    text(object.get(key)?).into_value()
+    text(&object.get(key)?.into()).into_value()
 }
 
 /// The identifier of a company under a key.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use callrail::{Call, CallType, Direction, Field, NotACall};
+use callrail::{Call, CallType, Direction, Field, NotACall, Object};
 use serde_json::{Map, Value, json};
 
 use crate::data::{DATA, api_sample, sample};
@@ -11,7 +11,7 @@ fn call(value: Value) -> Call {
     let Value::Object(object) = value else {
         panic!("{value} is no object")
     };
-    Call::from_object(object).unwrap()
+    Call::from_object(&Object::from(&object)).unwrap()
 }
 
 fn text(text: &str) -> Field<String> {
@@ -209,7 +209,7 @@ fn both_forms_of_every_field_read_the_same() {
         form["id"] = json!("CAL1");
         assert_eq!(call(form).company.unwrap().as_str(), "COM1");
     }
-    // Fields of many shapes that nothing here interprets are kept as they came.
+    // Nothing here interprets fields of many shapes.
     for key in [
         "detail_tags",
         "call_highlights",
@@ -225,8 +225,7 @@ fn both_forms_of_every_field_read_the_same() {
             json!([]),
             json!({"agent": "46"}),
         ] {
-            let call = with(key, form.clone());
-            assert_eq!((&call.object[key], call.unreadable.len()), (&form, 0));
+            assert!(with(key, form).unreadable.is_empty(), "{key}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is removed, what stays, and that no input does harm.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -42,10 +42,15 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
+/// What becomes of an object.
+fn without(redaction: Redaction, object: &Map<String, Value>) -> Map<String, Value> {
+    let mut redacted = Object::from(object);
+    redaction.redact_object(&mut redacted);
+    self::object(serde_json::to_value(&redacted).unwrap())
+}
+
 fn redacted(value: Value) -> Value {
-    let mut object = object(value);
-    CARDS_ONLY.redact_object(&mut object);
-    Value::Object(object)
+    Value::Object(without(CARDS_ONLY, &object(value)))
 }
 
 #[test]
@@ -333,9 +338,7 @@ fn samples() -> Vec<(String, Map<String, Value>)> {
 #[test]
 fn nothing_in_any_sample_changes() {
     for (name, object) in samples() {
-        let mut redacted = object.clone();
-        EVERYTHING.redact_object(&mut redacted);
-        assert_eq!(redacted, object, "{name}");
+        assert_eq!(without(EVERYTHING, &object), object, "{name}");
         let text = Value::Object(object).to_string();
         assert_eq!(EVERYTHING.redact_text(&text), text, "{name}");
     }
@@ -348,7 +351,7 @@ fn in_every_field_of_every_sample_a_card_number_goes_or_stays_as_the_table_says(
         for field in object.keys() {
             let mut changed = object.clone();
             changed.insert(field.clone(), CARD.into());
-            EVERYTHING.redact_object(&mut changed);
+            changed = without(EVERYTHING, &changed);
             let expected = match Content::of_field(field) {
                 Content::FreeText => CARD_REMOVED,
                 Content::Keypad => KEYPAD_REMOVED,

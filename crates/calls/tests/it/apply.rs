@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use calls::{
     CallEvent, Contact, ContactKind, EventKind, Group, Interaction, Link, MatchMethod, MatchRules, Origin,
-    People, PhoneNumber, Record, Region, SealReason, Seals, Stage, link_again, project,
+    Original, People, PhoneNumber, Record, Region, SealReason, Seals, Stage, link_again, project,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -100,7 +100,7 @@ fn event() -> impl Strategy<Value = CallEvent> {
     (any_event, prop::bool::weighted(0.1)).prop_map(|(event, is_replay)| {
         // Nothing looks into the raw object, and a failure is easier to read without it.
         let event = CallEvent {
-            raw: serde_json::Map::new(),
+            raw: Original::default(),
             ..event
         };
         if is_replay { replay(&event) } else { event }
@@ -395,7 +395,7 @@ proptest! {
 
     #[test]
     fn an_event_survives_the_queue(event in event(), unknown in json_value()) {
-        let event = CallEvent { raw: answered().with("from_the_future", unknown).0, ..event };
+        let event = CallEvent { raw: answered().with("from_the_future", unknown).post_call(0).raw, ..event };
         let decoded = CallEvent::decode(&event.encode()).unwrap();
         prop_assert_eq!(&decoded, &event);
         prop_assert_eq!(decoded.digest(), event.digest());

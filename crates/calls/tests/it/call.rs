@@ -64,6 +64,11 @@ pub(crate) fn voicemail() -> Body {
         .with("voicemail", true)
 }
 
+/// The object that an event was made of, as it is kept.
+pub(crate) fn original(event: &CallEvent) -> Value {
+    serde_json::from_str(event.raw.as_str()).unwrap()
+}
+
 impl Body {
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.insert(key.to_owned(), value.into());
@@ -123,7 +128,7 @@ impl Body {
             import_id: None,
             company: None,
         };
-        from_callrail(self.0, receipt, Region::US.into())
+        from_callrail((&self.0).into(), receipt, Region::US.into())
     }
 
     pub(crate) fn event(self, kind: EventKind, seconds: i64) -> CallEvent {

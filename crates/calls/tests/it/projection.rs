@@ -8,7 +8,7 @@ use calls::{
 };
 use serde_json::json;
 
-use crate::call::{API_RECORDING, CALL, CALLER, answered, at, missed, row, sample};
+use crate::call::{API_RECORDING, CALL, CALLER, answered, at, missed, original, row, sample};
 
 #[allow(clippy::unnecessary_wraps, reason = "a column as it stands in the row")]
 fn text(text: &str) -> Option<String> {
@@ -417,7 +417,7 @@ fn a_recording_that_changes_name_is_erased() {
 #[test]
 fn the_link_of_the_api_is_never_the_recording() {
     let import = answered().import(600);
-    assert_eq!(import.raw["recording"], API_RECORDING);
+    assert_eq!(original(&import)["recording"], API_RECORDING);
     let player = "https://app.callrail.com/calls/CAL01a1fa577dac70f6b1ca1ddba8db3bcf/recording?access_key=2cd11f462a8f2a16";
     assert_eq!(
         row(from_ref(&import)).unwrap().call_recording_url.as_deref(),

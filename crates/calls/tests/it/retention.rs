@@ -2,7 +2,7 @@
 
 use calls::{CallEvent, Group, Interaction, MatchRules, People, Retention, SealReason, apply};
 use chrono::TimeDelta;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use crate::call::{Body, Database, answered, at, is_empty};
 
@@ -123,7 +123,7 @@ fn an_event_that_is_kept_in_part_is_not_kept_as_it_came() {
     let database = keeping(after_days(None, None, Some(30)), &events(), 40);
     let event = &events()[1];
     let kept = event.as_sealed(&database.state.seals);
-    assert_eq!((&kept.raw, &kept.call), (&Map::new(), &event.call));
+    assert_eq!((kept.raw.as_str(), &kept.call), ("{}", &event.call));
     assert_eq!(row(&database), row(&keeping(Retention::default(), &events(), 40)));
 }
 

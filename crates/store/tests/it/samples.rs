@@ -164,7 +164,7 @@ impl Delivery {
         CallEvent {
             // Goes with whatever the event raises.
             trace: Some(TRACE.parse().unwrap()),
-            ..from_callrail(self.object, receipt, Region::US.into()).unwrap()
+            ..from_callrail((&self.object).into(), receipt, Region::US.into()).unwrap()
         }
     }
 }

@@ -138,7 +138,7 @@ fn received(call: &SimulatedCall, n: usize) -> CallEvent {
         import_id: None,
         company: None,
     };
-    from_callrail(object, receipt, Region::US.into()).unwrap()
+    from_callrail((&object).into(), receipt, Region::US.into()).unwrap()
 }
 
 async fn apply(bench: &Bench, events: Vec<CallEvent>) {

@@ -77,7 +77,7 @@ pub(crate) async fn show(
         company: None,
     };
     // The way that every call comes in by: what is told is redacted, and of one shape.
-    let event = from_callrail(object, receipt, api.settings.reading).map_err(|error| {
+    let event = from_callrail((&object).into(), receipt, api.settings.reading).map_err(|error| {
         tracing::warn!(call.id = %*call_id, %error, "a call from CallRail's API cannot be read");
         Refusal::new(
             actix_web::http::StatusCode::BAD_GATEWAY,
