@@ -6,6 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trace::{Kind, Span};
 
@@ -65,6 +66,7 @@ pub struct Worker {
     name: QueueName,
     max_batch: usize,
     pauses: Pauses,
+    interval: Duration,
 }
 
 impl Worker {
@@ -75,7 +77,15 @@ impl Worker {
             name,
             max_batch,
             pauses,
+            interval: Duration::ZERO,
         }
+    }
+
+    /// Begins no batch sooner than so long after the one before, unless that was full: what comes meanwhile is worked on
+    /// together, for little more than one message costs. A message that comes alone does not wait.
+    #[must_use]
+    pub fn with_interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
     }
 
     /// Works until `shutdown`, through all failures.
@@ -110,6 +120,12 @@ impl Worker {
                 Ok(deliveries) => deliveries,
                 Err(error) => return Some(error),
             };
+            let is_full = deliveries.len() >= self.max_batch;
+            let next = if is_full {
+                Instant::now()
+            } else {
+                Instant::now() + self.interval
+            };
             let together = self.begin_spans(&mut deliveries);
             let outcome = handler.handle(&deliveries).await;
             drop(together);
@@ -119,6 +135,10 @@ impl Worker {
                         return Some(error);
                     }
                     *pause = self.pauses.first;
+                    tokio::select! {
+                        () = tokio::time::sleep_until(next) => {}
+                        () = shutdown.cancelled() => {}
+                    }
                 }
                 Err(outside) => {
                     tracing::error!(

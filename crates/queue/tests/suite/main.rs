@@ -58,6 +58,7 @@ macro_rules! on_backend {
                 many_publishers_are_each_confirmed,
                 what_a_worker_has_done_never_comes_again,
                 a_message_that_fails_does_not_hold_up_the_others,
+                a_batch_that_is_not_full_keeps_the_next_one_waiting,
                 an_outage_costs_no_message_and_counts_no_attempt,
                 a_worker_can_be_stopped_during_an_outage,
             ]

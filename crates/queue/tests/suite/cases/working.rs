@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use queue::{Delivery, Handler, Outside, Pauses, Queue, QueueName, QueueOptions, Verdict, Worker};
 use tokio::sync::mpsc;
@@ -164,4 +164,38 @@ pub(crate) async fn a_worker_can_be_stopped_during_an_outage(backend: &impl Back
     shutdown.cancel();
     within_deadline(running).await.unwrap();
     depth_becomes(&queue, QueueName::Live, 3).await;
+}
+
+/// Is done with everything, and tells of each batch when it began and how many messages it has.
+struct Batches(mpsc::UnboundedSender<(Instant, usize)>);
+
+impl Handler for Batches {
+    async fn handle(&self, deliveries: &[Delivery]) -> Result<Vec<Verdict>, Outside> {
+        self.0.send((Instant::now(), deliveries.len())).unwrap();
+        Ok(vec![Verdict::Done; deliveries.len()])
+    }
+}
+
+pub(crate) async fn a_batch_that_is_not_full_keeps_the_next_one_waiting(backend: &impl Backend) {
+    const MAX: usize = 4;
+    const INTERVAL: Duration = Duration::from_millis(200);
+    let queue = backend.open().await;
+    let shutdown = CancellationToken::new();
+    let (sender, mut batches) = mpsc::unbounded_channel();
+    let worker = Worker::new(queue.clone(), QueueName::Live, MAX, Pauses::default()).with_interval(INTERVAL);
+    let running = tokio::spawn(worker.run(Batches(sender), shutdown.clone()));
+    publish(&queue, QueueName::Live, 0..1).await;
+    let mut seen = vec![within_deadline(batches.recv()).await.unwrap()];
+    publish(&queue, QueueName::Live, 1..21).await;
+    while seen.iter().map(|(_, messages)| messages).sum::<usize>() < 21 {
+        seen.push(within_deadline(batches.recv()).await.unwrap());
+    }
+    for pair in seen.windows(2) {
+        let [(began, messages), (next, _)] = pair else {
+            unreachable!()
+        };
+        assert!(*messages == MAX || *next - *began >= INTERVAL, "{seen:?}");
+    }
+    shutdown.cancel();
+    within_deadline(running).await.unwrap();
 }
