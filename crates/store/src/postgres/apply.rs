@@ -5,7 +5,7 @@
 //!
 //! A ring does not wait for a lookup of its caller that hangs: see [`lookup`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use calls::{CallEvent, CallId, CallState, MatchRules, Retention, Written};
 use chrono::{DateTime, Utc};
@@ -53,8 +53,12 @@ fn apply(
     clock: Clock,
 ) -> Result<Applied, StoreError> {
     let now = clock.set_to();
-    insert_calls(connection, batch, now)?;
-    let states = load(connection, batch.call_sids(), Locking::Write)?;
+    let new = insert_calls(connection, batch, now)?;
+    // Of a call that had no row nothing is known, and its row is locked.
+    let known = batch
+        .call_sids()
+        .filter(|call_sid| !new.contains(call_sid.as_str()));
+    let states = load(connection, known, Locking::Write)?;
     let numbers = batch.numbers(&states);
     let people = if batch.is_progress() {
         lookup::find_in_time(connection, &numbers)?
@@ -82,21 +86,32 @@ fn apply(
     })
 }
 
-/// Makes the rows to lock, and tells those who save contacts that we are at work (see [`link`]).
-fn insert_calls(connection: &mut PgConnection, batch: &Batch, now: DateTime<Utc>) -> Result<(), StoreError> {
-    Statement::new(
+/// Makes the rows to lock, and tells those who save contacts that we are at work (see [`link`]). Returns the calls that
+/// are new.
+fn insert_calls(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    now: DateTime<Utc>,
+) -> Result<HashSet<String>, StoreError> {
+    #[derive(QueryableByName)]
+    struct New {
+        #[diesel(sql_type = Text)]
+        call_sid: String,
+    }
+    let new: Vec<New> = Statement::new(
         "insert into trunkline.calls (call_sid, first_seen_at)
          select new.call_sid, {}
          from pg_catalog.pg_advisory_xact_lock_shared({}, {}), unnest({}) as new (call_sid)
          order by new.call_sid
-         on conflict do nothing",
+         on conflict do nothing
+         returning call_sid",
     )
     .bind::<SqlTime, _>(Time(now))
     .bind::<Integer, _>(link::AT_WORK.0)
     .bind::<Integer, _>(link::AT_WORK.1)
     .texts(batch.call_sids().map(CallId::as_str))
-    .execute(connection)?;
-    Ok(())
+    .load(connection)?;
+    Ok(new.into_iter().map(|new| new.call_sid).collect())
 }
 
 /// Whether what is read is going to be written.
@@ -135,6 +150,9 @@ pub(super) fn load<'a>(
     locking: Locking,
 ) -> Result<HashMap<CallId, CallState>, StoreError> {
     let sids: Vec<&str> = call_sids.map(CallId::as_str).collect();
+    if sids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let of_these = |sql, lock| Statement::new(sql).locked(lock).texts(sids.iter().copied());
     let (lock_calls, lock_rows) = match locking {
         Locking::None => ("", ""),

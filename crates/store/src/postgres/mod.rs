@@ -30,7 +30,7 @@ use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use self::pool::Pool;
+use self::pool::{Plans, Pool};
 use self::statement::Statement;
 use crate::blocking::blocking;
 use crate::{PostgresUrl, StoreError};
@@ -58,9 +58,9 @@ impl Postgres {
                 return Err(StoreError::SchemaTooOld);
             }
             Ok(Self {
-                batches: Pool::new(&url, BATCHES),
-                rings: Pool::new(&url, RINGS),
-                readers: Pool::new(&url, READERS),
+                batches: Pool::new(&url, BATCHES, Plans::Once),
+                rings: Pool::new(&url, RINGS, Plans::Once),
+                readers: Pool::new(&url, READERS, Plans::EachTime),
             })
         })
         .await

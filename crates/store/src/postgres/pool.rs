@@ -28,20 +28,37 @@ const CONNECTION_SETTINGS: [(&str, &str); 6] = [
     ("tcp_user_timeout", "30000"),
 ];
 
-/// No statement of ours takes long, and none may hold locks while nobody works. A plan is made anew for every execution:
-/// one that was made when a table was empty reads all of it once it is full. Bodies are compressed by lz4 where the
+/// No statement of ours takes long, and none may hold locks while nobody works. Bodies are compressed by lz4 where the
 /// server has it, several times as fast as its default. A commit is acknowledged to whoever sent the calls, so it is on
 /// the disk, whatever the server's default.
 const SESSION_SETTINGS: &str = "set statement_timeout = '30s';
     set lock_timeout = '5s';
     set idle_in_transaction_session_timeout = '30s';
-    set plan_cache_mode = force_custom_plan;
     select pg_catalog.set_config(name, 'lz4', false) from pg_catalog.pg_settings
     where name = 'default_toast_compression' and 'lz4' = any(enumvals);
     select pg_catalog.set_config('synchronous_commit', 'on', false)
     where pg_catalog.current_setting('synchronous_commit') = 'off';";
 
 pub(super) type Pooled = PooledConnection<ConnectionManager<PgConnection>>;
+
+/// When the server plans a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plans {
+    /// Once for each connection: for what finds rows by their keys, where planning costs more than the rest. A plan that
+    /// is made while a table is empty would read all of it once it is full, so none may do that where there is an index.
+    Once,
+    /// For every execution: for searches, whose best plan depends on what is asked for.
+    EachTime,
+}
+
+impl Plans {
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Once => "set plan_cache_mode = force_generic_plan; set enable_seqscan = off;",
+            Self::EachTime => "set plan_cache_mode = force_custom_plan;",
+        }
+    }
+}
 
 /// A few connections.
 #[derive(Clone)]
@@ -59,7 +76,7 @@ pub(super) struct Turn {
 
 impl Pool {
     /// Connects when there is work, so a server that is away is no error here.
-    pub(super) fn new(url: &PostgresUrl, size: u32) -> Self {
+    pub(super) fn new(url: &PostgresUrl, size: u32, plans: Plans) -> Self {
         keep_openssl_to_the_end();
         let connections = diesel::r2d2::Pool::builder()
             .max_size(size)
@@ -67,7 +84,7 @@ impl Pool {
             .connection_timeout(CONNECTION_TIMEOUT)
             // Whoever waits for the connection is told.
             .error_handler(Box::new(NopErrorHandler))
-            .connection_customizer(Box::new(Prepared))
+            .connection_customizer(Box::new(Prepared(plans)))
             .build_unchecked(ConnectionManager::new(url.with_defaults(&CONNECTION_SETTINGS)));
         Self {
             connections,
@@ -110,12 +127,13 @@ fn keep_openssl_to_the_end() {
 }
 
 #[derive(Debug)]
-struct Prepared;
+struct Prepared(Plans);
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Prepared {
     fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
         connection
             .batch_execute(SESSION_SETTINGS)
+            .and_then(|()| connection.batch_execute(self.0.settings()))
             .map_err(diesel::r2d2::Error::QueryError)
     }
 }

@@ -36,14 +36,15 @@ fn apply(
     clock: Clock,
 ) -> Result<Applied, StoreError> {
     let now = clock.set_to();
+    let states = load(connection, batch.call_sids())?;
     let new: Vec<CallRow> = batch
         .call_sids()
+        .filter(|call_sid| !states.contains_key(*call_sid))
         .map(|call_sid| CallRow::new(call_sid, now))
         .collect();
-    diesel::insert_or_ignore_into(call_table::table)
+    diesel::insert_into(call_table::table)
         .values(&new)
         .execute(connection)?;
-    let states = load(connection, batch.call_sids())?;
     let numbers = batch.numbers(&states);
     let mut people = contacts::find(connection, &numbers)?;
     let others = linked_with_others(states.values(), &people);
@@ -90,6 +91,10 @@ pub(super) fn load<'a>(
         .filter(call_table::call_sid.eq_any(&sids))
         .select(CallRow::as_select())
         .load(connection)?;
+    if known.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let sids: Vec<&str> = known.iter().map(|call| call.call_sid.as_str()).collect();
     let snapshots: Vec<SnapshotRow> = call_events::table
         .filter(call_events::call_sid.eq_any(&sids))
         .select(SnapshotRow::as_select())
