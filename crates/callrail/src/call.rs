@@ -156,7 +156,12 @@ impl Call {
 /// tolerated; of a key given twice the last holds.
 pub fn parse_object(body: &[u8]) -> Result<Object<'_>, NotACall> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    match serde_json::from_slice(body).map_err(|source| NotACall::NotJson { source })? {
+    let json = match std::str::from_utf8(body) {
+        // Checked once as a whole, and not text by text.
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    match json.map_err(|source| NotACall::NotJson { source })? {
         Json::Object(object) => Ok(object),
         _ => Err(NotACall::NotAnObject),
     }

@@ -20,7 +20,7 @@ pub(crate) async fn amend(store: Store, queue: Queue, rules: Arc<MatchRules>, sh
     let mut turns = Turns::every(TRY_EVERY, &shutdown);
     while turns.next().await.is_some() {
         match store.amend_alerts(&rules, Utc::now()).await {
-            Ok(alerts) => outbox::publish(&store, &queue, alerts).await,
+            Ok(alerts) => outbox::publish_and_note(&store, &queue, alerts).await,
             Err(error) => tracing::warn!(
                 error = &error as &dyn Error,
                 "could not look for rings that were told without a name"

@@ -21,7 +21,7 @@ impl Page {
     /// Reads the objects of a page, which was asked for at `observed_at`. One that cannot be read costs only itself.
     /// Calls outside of the run's range are left out: CallRail takes whole minutes only.
     pub(crate) fn read(
-        objects: Vec<Value>,
+        objects: &[Value],
         run: &Import,
         observed_at: DateTime<Utc>,
         reading: Reading,
@@ -79,13 +79,13 @@ pub(crate) fn receipt(observed_at: DateTime<Utc>) -> Receipt {
 
 /// Reads one object. CallRail's API shows no call that is marked as spam (`docs/callrail.md`, "API"), and says nothing of
 /// the mark: what it shows is not marked, or not any more.
-pub(crate) fn event(object: Value, receipt: Receipt, reading: Reading) -> Result<CallEvent, FailedCall> {
-    let name = name(&object);
+pub(crate) fn event(object: &Value, receipt: Receipt, reading: Reading) -> Result<CallEvent, FailedCall> {
+    let name = name(object);
     let failed = |reason: String| FailedCall {
         call_sid: name.clone(),
         reason,
     };
-    match &object {
+    match object {
         Value::Object(object) => {
             let mut event =
                 from_callrail(object.into(), receipt, reading).map_err(|error| failed(reason(&error)))?;
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    fn read(objects: Vec<Value>) -> Page {
+    fn read(objects: &[Value]) -> Page {
         let observed_at = "2026-11-24T00:00:00Z".parse().unwrap();
         Page::read(objects, &run(), observed_at, calls::Region::US.into())
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn one_object_that_cannot_be_read_costs_only_itself() {
-        let page = read(vec![
+        let page = read(&[
             call("CAL1", "2026-11-01T10:00:00.000-05:00"),
             json!("CAL2"),
             call("CAL3", "soon"),
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_has_no_identifier_has_the_same_name_each_time() {
-        let names = || match &read(vec![json!({"duration": 4})]).calls[..] {
+        let names = || match &read(&[json!({"duration": 4})]).calls[..] {
             [ImportedCall::Failed(failed)] => failed.call_sid.clone(),
             other => panic!("{other:?}"),
         };
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_call_of_a_minute_too_early_is_left_out() {
-        let page = read(vec![
+        let page = read(&[
             call("CAL1", "2026-10-31T23:59:59Z"),
             call("CAL2", "2026-11-01T00:00:00Z"),
             call("CAL3", "2026-11-02T00:00:00Z"),
@@ -210,7 +210,7 @@ mod tests {
                 .map(|id| call(id, start))
                 .to_vec()
         };
-        let states: Vec<_> = read(objects())
+        let states: Vec<_> = read(&objects())
             .events
             .into_iter()
             .map(|event| (event.call.call_sid.clone(), event.digest()))
@@ -228,7 +228,7 @@ mod tests {
             (states[1].0.clone(), known(&states[0].1, false)),
             (states[2].0.clone(), known(&states[2].1, true)),
         ]);
-        let mut page = read(objects());
+        let mut page = read(&objects());
         page.keep_news(&known);
         let news: Vec<_> = page.events.iter().map(|event| &event.call.call_sid).collect();
         assert_eq!(news, [&states[1].0, &states[2].0, &states[3].0]);

@@ -82,7 +82,7 @@ impl Importer {
         };
         let object = self.ask(|| client.call(call_sid)).await?;
         Ok(object.map(|object| {
-            event(Value::Object(object), receipt, self.settings.reading).map_err(|failed| failed.reason)
+            event(&Value::Object(object), receipt, self.settings.reading).map_err(|failed| failed.reason)
         }))
     }
 }

@@ -151,7 +151,7 @@ impl Importer {
                 cursor.window_start = window_end(cursor.window_start, run.end);
                 window = Window::default();
             }
-            let mut page = Page::read(page.calls, run, observed_at, self.settings.reading);
+            let mut page = Page::read(&page.calls, run, observed_at, self.settings.reading);
             let unreadable = page.calls.len() - page.events.len();
             if let Some(compared) = &mut compared {
                 self.compare(&mut page, compared).await?;

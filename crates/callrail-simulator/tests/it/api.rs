@@ -152,7 +152,7 @@ fn id(call: &Value) -> String {
     call["id"].as_str().unwrap().to_owned()
 }
 
-fn event(object: Map<String, Value>, kind: EventKind) -> CallEvent {
+fn event(object: &Map<String, Value>, kind: EventKind) -> CallEvent {
     let receipt = Receipt {
         event_id: Uuid::nil(),
         kind,
@@ -161,7 +161,7 @@ fn event(object: Map<String, Value>, kind: EventKind) -> CallEvent {
         import_id: None,
         company: None,
     };
-    from_callrail((&object).into(), receipt, Region::US.into()).unwrap()
+    from_callrail(object.into(), receipt, Region::US.into()).unwrap()
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -294,11 +294,11 @@ async fn webhooks_and_both_forms_of_the_api_tell_the_same_calls() {
                 })
                 .unwrap()
                 .body;
-            let webhook = event(serde_json::from_slice(body).unwrap(), EventKind::PostCall).call;
-            let listed = event(object(listed), EventKind::Import).call;
+            let webhook = event(&serde_json::from_slice(body).unwrap(), EventKind::PostCall).call;
+            let listed = event(&object(listed), EventKind::Import).call;
             let id = CallId::parse(&call.call_sid).unwrap();
             let single = simulation.client.call(&id).await.unwrap().unwrap();
-            let single = event(single, EventKind::Import).call;
+            let single = event(&single, EventKind::Import).call;
             for api in [&listed, &single] {
                 assert_eq!(webhook.call_sid, api.call_sid);
                 assert_eq!(webhook.stage, api.stage);
@@ -725,11 +725,11 @@ async fn a_call_begins_goes_on_and_ends() {
         (&going_on["call_type"], &going_on["duration"]),
         (&json!("in_progress"), &json!(null))
     );
-    assert_eq!(event(going_on, EventKind::Import).call.stage, Stage::Routed);
+    assert_eq!(event(&going_on, EventKind::Import).call.stage, Stage::Routed);
     assert_eq!(simulation.client.recording(&id).await.unwrap(), None);
     put(CallState::Ended);
     let over = simulation.client.call(&id).await.unwrap().unwrap();
-    assert_eq!(event(over, EventKind::Import).call.stage, Stage::Ended);
+    assert_eq!(event(&over, EventKind::Import).call.stage, Stage::Ended);
     assert!(simulation.client.recording(&id).await.unwrap().is_some());
 }
 

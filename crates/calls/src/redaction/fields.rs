@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
+
 /// How a field is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
@@ -163,7 +165,7 @@ const FIELDS: [(Content, &[&str]); 3] = [
 ];
 
 /// The table by name: every member of every delivery is looked up.
-static CONTENTS: LazyLock<HashMap<&str, Content>> = LazyLock::new(|| {
+static CONTENTS: LazyLock<HashMap<&str, Content, RandomState>> = LazyLock::new(|| {
     let fields = FIELDS.iter();
     fields
         .flat_map(|(content, names)| names.iter().map(|name| (*name, *content)))

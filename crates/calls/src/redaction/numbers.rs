@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
+
 use super::LABELS;
 
 /// A number: digits without a gap, or as one would speak them, such as `forty one`.
@@ -223,7 +225,7 @@ const WORDS: [(Word, &[&str]); 43] = [
 /// Of all of them.
 const LONGEST_WORD: usize = 12;
 
-static MEANINGS: LazyLock<HashMap<&str, Word>> = LazyLock::new(|| {
+static MEANINGS: LazyLock<HashMap<&str, Word, RandomState>> = LazyLock::new(|| {
     let words = WORDS.iter();
     words
         .flat_map(|(meaning, words)| words.iter().map(|word| (*word, *meaning)))
