@@ -29,7 +29,9 @@ struct Grown {
     size: Size,
     store: Store,
     took: Rounds,
-    _database: Database,
+    /// What was written ahead for each event, in kB.
+    logged: Rounds,
+    database: Database,
 }
 
 pub(super) async fn measure(extent: Extent) -> Measured {
@@ -60,7 +62,8 @@ pub(super) async fn measure(extent: Extent) -> Measured {
             },
             store: Store::connect(&url).await.unwrap(),
             took: Rounds::default(),
-            _database: database,
+            logged: Rounds::default(),
+            database,
         });
     }
     let batches = extent.of(40, 5);
@@ -71,7 +74,7 @@ pub(super) async fn measure(extent: Extent) -> Measured {
         let events = chunks.next().unwrap();
         for grown in &mut databases {
             let events = of_strangers(events, grown.size.contacts);
-            let began = Instant::now();
+            let (began, log_began) = (Instant::now(), log_end(&grown.database));
             for batch in events.chunks(BATCH) {
                 grown
                     .store
@@ -83,17 +86,25 @@ pub(super) async fn measure(extent: Extent) -> Measured {
             if round > 0 {
                 let each = began.elapsed() / u32::try_from(events.len()).unwrap();
                 grown.took.push(each.as_secs_f64() * 1e6);
+                let logged = (log_end(&grown.database) - log_began) / 1e3;
+                grown.logged.push(logged / f64::from(u32::try_from(events.len()).unwrap()));
             }
         }
     }
     let smallest = databases[0].took.clone();
-    for Grown { size, took, .. } in &databases {
+    let least_logged = databases[0].logged.clone();
+    for Grown {
+        size, took, logged, ..
+    } in &databases
+    {
         let what = format!(
             "{} contacts, {} interactions",
             grouped(size.contacts),
             grouped(size.interactions)
         );
-        measured.compare(what, "µs an event", (took, &smallest), Some(Reach::AtMost(1.3)));
+        measured.compare(&*what, "µs an event", (took, &smallest), Some(Reach::AtMost(1.3)));
+        let what = format!("write-ahead log with {what}");
+        measured.compare(what, "kB an event", (logged, &least_logged), None);
     }
     measured.note(format!(
         "All databases are on the same server and take turns; {} events a round, in transactions of {BATCH}, each of a \
@@ -102,6 +113,11 @@ pub(super) async fn measure(extent: Extent) -> Measured {
         batches * BATCH
     ));
     measured
+}
+
+/// Where the server's write-ahead log ends, in bytes. Only one database is at work at a time.
+fn log_end(database: &Database) -> f64 {
+    office::number(database, "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
 }
 
 /// The same events, each of a call with one of the contacts, whoever.
