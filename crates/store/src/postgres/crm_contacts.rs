@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Postgres;
 use super::contacts::Source;
+use super::pool::search_all;
 use super::statement::Statement;
 use crate::blocking::blocking;
 use crate::columns::{SqlTime, Time};
@@ -132,7 +133,7 @@ impl Postgres {
 
     async fn remove_who_is_gone(&self) -> Result<usize, StoreError> {
         Self::write(&self.batches, |connection| {
-            connection.batch_execute("set local statement_timeout = '10min'")?;
+            search_all(connection)?;
             let removed = Statement::new(
                 "delete from trunkline.contacts known
                  where from_view and not exists (

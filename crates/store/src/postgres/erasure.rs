@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use calls::{CallId, ContactRef, ErasedNumbers, ErasureKey, PhoneNumber};
 use chrono::{DateTime, SubsecRound, Utc};
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use super::Postgres;
 use super::apply::{Locking, load, save};
 use super::link::wait_for_writers;
+use super::pool::search_all;
 use super::statement::Statement;
 use crate::batch::CallWork;
 use crate::clock::Clock;
@@ -175,7 +175,7 @@ fn note(connection: &mut PgConnection, number: &PhoneNumber, now: DateTime<Utc>)
 
 fn find_traces(connection: &mut PgConnection, number: &PhoneNumber) -> Result<Traces, StoreError> {
     // All of the record is looked at: there is no index for what is hardly ever asked.
-    connection.batch_execute("set local statement_timeout = '10min'")?;
+    search_all(connection)?;
     let of_number: Vec<OfCall> = Statement::new(
         "select distinct call_sid from trunkline.call_events
          where snapshot #>> '{facts,customer,e164}' = {}

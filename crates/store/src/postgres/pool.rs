@@ -60,6 +60,16 @@ impl Plans {
     }
 }
 
+/// Before a search through whole tables, until the transaction ends: it may take its time, and reads them in the way that
+/// is best for what is asked.
+pub(super) fn search_all(connection: &mut PgConnection) -> QueryResult<()> {
+    connection.batch_execute(
+        "set local statement_timeout = '10min';
+         set local plan_cache_mode = force_custom_plan;
+         set local enable_seqscan = on;",
+    )
+}
+
 /// A few connections.
 #[derive(Clone)]
 pub(super) struct Pool {

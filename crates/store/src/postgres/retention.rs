@@ -2,13 +2,13 @@
 
 use calls::{CallId, Retention};
 use chrono::{DateTime, Utc};
-use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::Postgres;
 use super::apply::{Locking, load, save};
+use super::pool::search_all;
 use super::statement::Statement;
 use crate::StoreError;
 use crate::batch::CallWork;
@@ -83,7 +83,7 @@ fn find_due(
     now: DateTime<Utc>,
 ) -> Result<Vec<CallId>, StoreError> {
     // Where nothing is due, all calls are looked at.
-    connection.batch_execute("set local statement_timeout = '10min'")?;
+    search_all(connection)?;
     let ends: Vec<_> = retention.ends(now).collect();
     let due: Vec<OfCall> = Statement::new(
         "select call.call_sid

@@ -7,6 +7,7 @@ mod foreign;
 mod lookups;
 mod meeting;
 mod million;
+mod plans;
 mod schema;
 mod throughput;
 mod tls;
