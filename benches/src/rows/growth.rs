@@ -66,6 +66,11 @@ pub(super) async fn measure(extent: Extent) -> Measured {
             database,
         });
     }
+    // What has been filled must be on the disk, or its being written is measured too.
+    for grown in &databases {
+        office::run(&grown.database, "checkpoint");
+    }
+    assert!(Command::new("sync").status().unwrap().success());
     let batches = extent.of(40, 5);
     let rounds = extent.rounds();
     let mix = Mix::of((rounds + 1) * batches * BATCH);
