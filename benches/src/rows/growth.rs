@@ -92,7 +92,9 @@ pub(super) async fn measure(extent: Extent) -> Measured {
                 let each = began.elapsed() / u32::try_from(events.len()).unwrap();
                 grown.took.push(each.as_secs_f64() * 1e6);
                 let logged = (log_end(&grown.database) - log_began) / 1e3;
-                grown.logged.push(logged / f64::from(u32::try_from(events.len()).unwrap()));
+                grown
+                    .logged
+                    .push(logged / f64::from(u32::try_from(events.len()).unwrap()));
             }
         }
     }
@@ -122,7 +124,10 @@ pub(super) async fn measure(extent: Extent) -> Measured {
 
 /// Where the server's write-ahead log ends, in bytes. Only one database is at work at a time.
 fn log_end(database: &Database) -> f64 {
-    office::number(database, "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+    office::number(
+        database,
+        "pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint",
+    )
 }
 
 /// The same events, each of a call with one of the contacts, whoever.
