@@ -54,7 +54,7 @@ fn apply(
 ) -> Result<Applied, StoreError> {
     let now = clock.set_to();
     let new = insert_calls(connection, batch, now)?;
-    // Of a call that had no row nothing is known, and its row is locked.
+    // All other tables refer to these rows: of a call that had none nothing is known, and its new one is locked.
     let known = batch
         .call_sids()
         .filter(|call_sid| !new.contains(call_sid.as_str()));
