@@ -120,12 +120,7 @@ impl Worker {
                 Ok(deliveries) => deliveries,
                 Err(error) => return Some(error),
             };
-            let is_full = deliveries.len() >= self.max_batch;
-            let next = if is_full {
-                Instant::now()
-            } else {
-                Instant::now() + self.interval
-            };
+            let (began, is_full) = (Instant::now(), deliveries.len() >= self.max_batch);
             let together = self.begin_spans(&mut deliveries);
             let outcome = handler.handle(&deliveries).await;
             drop(together);
@@ -135,9 +130,8 @@ impl Worker {
                         return Some(error);
                     }
                     *pause = self.pauses.first;
-                    tokio::select! {
-                        () = tokio::time::sleep_until(next) => {}
-                        () = shutdown.cancelled() => {}
+                    if !is_full {
+                        wait(self.interval.saturating_sub(began.elapsed()), shutdown).await;
                     }
                 }
                 Err(outside) => {
@@ -235,9 +229,17 @@ async fn settle(
 }
 
 async fn rest(pause: &mut Duration, longest: Duration, shutdown: &CancellationToken) {
+    wait(*pause, shutdown).await;
+    *pause = (*pause * 2).min(longest);
+}
+
+async fn wait(time: Duration, shutdown: &CancellationToken) {
+    // A timer that is due at once rings with the next millisecond, which every batch would wait for.
+    if time.is_zero() {
+        return;
+    }
     tokio::select! {
-        () = tokio::time::sleep(*pause) => {}
+        () = tokio::time::sleep(time) => {}
         () = shutdown.cancelled() => {}
     }
-    *pause = (*pause * 2).min(longest);
 }
