@@ -13,7 +13,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
-use super::statement::Statement;
+use super::statement::{OfCall, Statement};
 use super::{Postgres, alerts, contacts, erasure, imports, link, lookup};
 use crate::batch::{Batch, CallWork, assemble, linked_with_others, matches};
 use crate::clock::Clock;
@@ -93,12 +93,7 @@ fn insert_calls(
     batch: &Batch,
     now: DateTime<Utc>,
 ) -> Result<HashSet<String>, StoreError> {
-    #[derive(QueryableByName)]
-    struct New {
-        #[diesel(sql_type = Text)]
-        call_sid: String,
-    }
-    let new: Vec<New> = Statement::new(
+    let new: Vec<OfCall> = Statement::new(
         "insert into trunkline.calls (call_sid, first_seen_at)
          select new.call_sid, {}
          from pg_catalog.pg_advisory_xact_lock_shared({}, {}), unnest({}) as new (call_sid)

@@ -17,7 +17,7 @@ use super::Postgres;
 use super::apply::{Locking, load, save};
 use super::link::wait_for_writers;
 use super::pool::search_all;
-use super::statement::Statement;
+use super::statement::{OfCall, Statement};
 use crate::batch::CallWork;
 use crate::clock::Clock;
 use crate::columns::{Id, SqlId, SqlTime, Time};
@@ -37,12 +37,6 @@ struct OfNumber {
     number_hash: String,
     #[diesel(sql_type = SqlTime)]
     erased_at: Time,
-}
-
-#[derive(QueryableByName)]
-struct OfCall {
-    #[diesel(sql_type = Text)]
-    call_sid: String,
 }
 
 #[derive(QueryableByName)]
@@ -221,10 +215,7 @@ fn find_traces(connection: &mut PgConnection, number: &PhoneNumber) -> Result<Tr
         .into_iter()
         .map(|person| contact_ref(&person.kind, person.id));
     Ok(Traces {
-        calls: of_number
-            .iter()
-            .map(|call| call_id(&call.call_sid))
-            .collect::<Result<_, _>>()?,
+        calls: OfCall::ids(&of_number)?,
         recordings: usize::try_from(archived.count).unwrap_or(0),
         alerts: raised.into_iter().map(|row| row.id.0).collect(),
         dead_letters,

@@ -11,12 +11,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text};
 
 use super::apply::{Locking, load, save};
-use super::statement::Statement;
+use super::statement::{OfCall, Statement};
 use super::{Postgres, contacts};
 use crate::StoreError;
 use crate::batch::{CallWork, customer_numbers};
 use crate::clock::Clock;
-use crate::rows::call_id;
 
 /// The advisory lock that every writer of events shares while it works.
 pub(super) const AT_WORK: (i32, i32) = (0x7472_756e, 0x6b6c);
@@ -93,12 +92,7 @@ fn find_unlinked(
     connection: &mut PgConnection,
     numbers: &BTreeSet<PhoneNumber>,
 ) -> Result<Vec<CallId>, StoreError> {
-    #[derive(QueryableByName)]
-    struct Unlinked {
-        #[diesel(sql_type = Text)]
-        call_sid: String,
-    }
-    let unlinked: Vec<Unlinked> = Statement::new(
+    let unlinked: Vec<OfCall> = Statement::new(
         "select call_sid from trunkline.interactions
          where lead_id is null and customer_id is null
            and ((direction = 'inbound' and call_from_number = any({}))
@@ -108,7 +102,7 @@ fn find_unlinked(
     .texts(numbers.iter().map(PhoneNumber::as_str))
     .texts(numbers.iter().map(PhoneNumber::as_str))
     .load(connection)?;
-    unlinked.iter().map(|call| call_id(&call.call_sid)).collect()
+    OfCall::ids(&unlinked)
 }
 
 fn link(

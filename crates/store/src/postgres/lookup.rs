@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::apply::{Locking, load};
-use super::statement::Statement;
+use super::statement::{OfCall, Statement};
 use super::{Postgres, alerts, contacts, failure};
 use crate::StoreError;
 use crate::batch::{CallWork, customer_numbers};
@@ -101,21 +101,15 @@ fn amend(
     alerts::insert(connection, amended.collect(), clock)
 }
 
-#[derive(QueryableByName)]
-struct Waiting {
-    #[diesel(sql_type = Text)]
-    call_sid: String,
-}
-
 fn waiting(connection: &mut PgConnection) -> Result<Vec<CallId>, StoreError> {
-    let waiting: Vec<Waiting> = Statement::new(
+    let waiting: Vec<OfCall> = Statement::new(
         "select distinct call_sid from trunkline.unanswered_lookups
          order by call_sid
          limit {}",
     )
     .bind::<BigInt, _>(CALLS_AT_A_TIME)
     .load(connection)?;
-    waiting.iter().map(|call| call_id(&call.call_sid)).collect()
+    OfCall::ids(&waiting)
 }
 
 /// Takes the notes away; returns the snapshots that were told without a lookup, by call.

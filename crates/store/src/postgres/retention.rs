@@ -9,18 +9,11 @@ use diesel::sql_types::{BigInt, Text};
 use super::Postgres;
 use super::apply::{Locking, load, save};
 use super::pool::search_all;
-use super::statement::Statement;
+use super::statement::{OfCall, Statement};
 use crate::StoreError;
 use crate::batch::CallWork;
 use crate::columns::{SqlTime, Time};
 use crate::retention::AT_A_TIME;
-use crate::rows::call_id;
-
-#[derive(QueryableByName)]
-struct OfCall {
-    #[diesel(sql_type = Text)]
-    call_sid: String,
-}
 
 impl Postgres {
     /// The next calls behind `after` of which something is due.
@@ -106,7 +99,7 @@ fn find_due(
     .times(ends.iter().map(|(_, end)| Time(*end)))
     .bind::<BigInt, _>(i64::try_from(AT_A_TIME).unwrap_or(i64::MAX))
     .load(connection)?;
-    due.iter().map(|call| call_id(&call.call_sid)).collect()
+    OfCall::ids(&due)
 }
 
 fn take_out(

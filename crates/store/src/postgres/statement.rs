@@ -1,13 +1,16 @@
 //! A statement written out, with its values. Unlike `diesel::sql_query` it is prepared once a connection and then
 //! costs one way to the server and back instead of two.
 
+use calls::CallId;
 use diesel::expression::{AsExpression, TypedExpressionType};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, Bool, Nullable, SingleValue, SqlType, Text, Untyped};
 
+use crate::StoreError;
 use crate::columns::{Id, SqlId, SqlTime, Time};
+use crate::rows::call_id;
 
 /// SQL with `{}` where a value goes.
 pub(super) struct Statement<'a> {
@@ -75,6 +78,20 @@ impl<'a> Statement<'a> {
         <Vec<V> as AsExpression<Array<T>>>::Expression: QueryFragment<Pg> + 'a,
     {
         self.bind::<Array<T>, _>(column.collect::<Vec<V>>())
+    }
+}
+
+/// A row of an answer that names a call.
+#[derive(QueryableByName)]
+pub(super) struct OfCall {
+    #[diesel(sql_type = Text)]
+    pub(super) call_sid: String,
+}
+
+impl OfCall {
+    /// The calls that are named.
+    pub(super) fn ids(rows: &[Self]) -> Result<Vec<CallId>, StoreError> {
+        rows.iter().map(|row| call_id(&row.call_sid)).collect()
     }
 }
 
