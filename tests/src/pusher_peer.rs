@@ -118,13 +118,6 @@ impl Peer {
         self.state.received.lock().unwrap().len()
     }
 
-    /// How many events of this name were taken for a channel after the first so many of all.
-    pub fn count_after(&self, first: usize, name: &str, channel: &str) -> usize {
-        let received = self.state.received.lock().unwrap();
-        let is_meant = |event: &&Received| event.name == name && event.channel == channel;
-        received[first..].iter().filter(is_meant).count()
-    }
-
     /// The last event of this name about a call.
     pub fn event_of(&self, name: &str, call_sid: &str) -> Option<Received> {
         let received = self.state.received.lock().unwrap();

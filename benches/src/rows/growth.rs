@@ -89,12 +89,10 @@ pub(super) async fn measure(extent: Extent) -> Measured {
             }
             // The first is to get warm.
             if round > 0 {
-                let each = began.elapsed() / u32::try_from(events.len()).unwrap();
-                grown.took.push(each.as_secs_f64() * 1e6);
-                let logged = (log_end(&grown.database) - log_began) / 1e3;
-                grown
-                    .logged
-                    .push(logged / f64::from(u32::try_from(events.len()).unwrap()));
+                let count = f64::from(u32::try_from(events.len()).unwrap());
+                grown.took.push(began.elapsed().as_secs_f64() * 1e6 / count);
+                let logged = log_end(&grown.database) - log_began;
+                grown.logged.push(logged / 1e3 / count);
             }
         }
     }
