@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use callrail::{CallId, SIGNATURE_HEADER, SigningKey, sign};
 use calls::Interaction;
+use chrono::Utc;
 use queue::{Queue, QueueName, QueueOptions, QueueUrl};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::Value;
@@ -255,7 +256,8 @@ impl Installation {
             .expect("cannot open the queue")
     }
 
-    /// Waits until everything that was accepted has been worked on: no queue holds a message.
+    /// Waits until everything that was accepted has been worked on: no queue holds a message, and no alert waits to be
+    /// put into one.
     pub async fn settle(&self) {
         self.settle_but(&[]).await;
     }
@@ -263,14 +265,27 @@ impl Installation {
     /// Waits until no queue holds a message but these, which nobody may be able to work on.
     pub async fn settle_but(&self, left: &[QueueName]) {
         let queue = self.queue().await;
+        let store = self.store().await;
+        let depths = || async { queue.depths().await.expect("cannot ask for the depths") };
+        let is_left = |(name, depth): &(QueueName, u64)| *depth == 0 || left.contains(name);
+        let are_empty = || async { depths().await.iter().all(is_left) };
+        let are_published = || async {
+            let waiting = store.unpublished_alerts(Utc::now(), 1).await;
+            waiting.expect("cannot look for alerts").is_empty()
+        };
         let settled = eventually(|| async {
-            let depths = queue.depths().await.expect("cannot ask for the depths");
-            let is_settled = |(name, depth): &(QueueName, u64)| *depth == 0 || left.contains(name);
-            depths.iter().all(is_settled).then_some(())
+            // An event is worked on before its alerts are published, so the queues are asked before and after.
+            let is_settled = are_empty().await && are_published().await && are_empty().await;
+            is_settled.then_some(())
         });
         if settled.await.is_none() {
-            let depths: Vec<(QueueName, u64)> = queue.depths().await.expect("cannot ask for the depths");
-            panic!("the queues do not get empty: {depths:?}\n{}", self.logs());
+            let published = are_published().await;
+            panic!(
+                "the queues do not get empty, or alerts wait ({}): {:?}\n{}",
+                !published,
+                depths().await,
+                self.logs()
+            );
         }
     }
 

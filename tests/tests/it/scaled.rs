@@ -16,7 +16,7 @@ use tokio::net::TcpSocket;
 use trunkline_tests::{Installation, Process, eventually, falls_to_zero};
 use uuid::Uuid;
 
-use crate::crash::{no_alert_is_left_behind, seeded};
+use crate::crash::seeded;
 use crate::load::{Load, Sent, import_people};
 use trunkline_tests::pusher_peer::{self, Mood, Peer};
 
@@ -272,11 +272,12 @@ impl Site {
             "accepted deliveries are lost\n{}",
             self.offices[0].logs()
         );
-        assert!(
-            no_alert_is_left_behind(&store).await,
-            "{}",
-            self.offices[0].logs()
-        );
+        // What a killed writer left behind is swept up by the next one.
+        let published = eventually(|| async {
+            let waiting = store.unpublished_alerts(Utc::now(), 1).await.unwrap();
+            waiting.is_empty().then_some(())
+        });
+        assert!(published.await.is_some(), "{}", self.offices[0].logs());
         let (notifiers, writers): (Vec<_>, Vec<_>) = workers
             .into_iter()
             .partition(|worker| worker.service == "notifier");
