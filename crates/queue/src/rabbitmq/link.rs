@@ -109,6 +109,12 @@ impl Watch {
         found
     }
 
+    /// Waits until messages can be sent.
+    pub(super) async fn usable_again(&mut self) {
+        // Fails when the loop has ended.
+        let _ = self.0.wait_for(|state| matches!(state, State::Up(_))).await;
+    }
+
     /// Waits for a generation that comes after the one with this number; None when the loop has ended.
     pub(super) async fn generation_after(&mut self, number: u64) -> Option<Arc<Generation>> {
         let later = |state: &State| match state {

@@ -1,15 +1,18 @@
 //! Publishing: many callers, one channel, many messages on their way at a time, and `Ok` only for what the broker has
 //! confirmed and some queue has taken.
 //!
+//! Whoever publishes does it himself, in his own thread, and whoever hears of a confirm collects those of all others. A
+//! task opens the channels and watches over what is on its way; no message passes through it.
+//!
 //! A returned message means that a queue of ours is gone. Then everything outstanding fails, and the next generation
 //! declares the queues anew. That is coarse for a reason: lapin hands a returned message to whichever message is
 //! confirmed next, not to the one that came back, and confirms many in any order. So nobody is told `Ok` before it is
-//! certain that no message came back in the same breath: see [`Confirms::settled`].
+//! certain that no message came back in the same breath: see [`Outstanding::settle`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -17,8 +20,8 @@ use futures_util::FutureExt;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, interval, timeout, timeout_at};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{Instant, interval, sleep_until, timeout, timeout_at};
 
 use super::envelope::properties_of;
 use super::failure::Failure;
@@ -36,6 +39,8 @@ const SILENT_FOR: u32 = 2;
 /// it may also be this channel alone that looks for the queue's leader on a broker that is gone, and would go on so until
 /// that one is back.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// How often what is on its way is looked at, at least.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a message goes first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,35 +49,25 @@ pub(super) struct Target {
     pub(super) routing_key: ShortString,
 }
 
-/// A handle on the publishing task and its link, which end with the last of them.
+/// A handle on the link and the task that watches over it, which end with the last of them.
 #[derive(Clone)]
 pub(super) struct Publisher {
-    jobs: mpsc::UnboundedSender<Job>,
+    /// None while there is none to publish through.
+    confirming: watch::Receiver<Option<Arc<Confirming>>>,
     window: Arc<Semaphore>,
     link: Link,
     patience: Duration,
 }
 
-/// A message to be published.
-struct Job {
-    target: Target,
-    message: Message,
-    answer: oneshot::Sender<Result<(), QueueError>>,
-    /// Its place in the window, which it keeps until the broker has spoken, whoever still waits for it.
-    place: OwnedSemaphorePermit,
-}
+type Answer = oneshot::Receiver<Result<(), QueueError>>;
 
 impl Publisher {
     /// `patience`: how long a message may wait for its confirm.
     pub(super) fn start(link: Link, patience: Duration) -> Self {
-        let (jobs, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(publish_while_wanted(
-            link.watch(),
-            receiver,
-            patience * SILENT_FOR,
-        ));
+        let (sender, confirming) = watch::channel(None);
+        tokio::spawn(confirm_while_wanted(link.watch(), sender, patience * SILENT_FOR));
         Self {
-            jobs,
+            confirming,
             window: Arc::new(Semaphore::new(WINDOW)),
             link,
             patience,
@@ -82,29 +77,26 @@ impl Publisher {
     /// `Ok` when all of them are confirmed; they keep their order.
     pub(super) async fn publish(&self, target: &Target, messages: Vec<Message>) -> Result<(), QueueError> {
         let mut link = self.link.watch();
+        let news = Arc::new(Notify::new());
         let mut answers = Vec::with_capacity(messages.len());
         for message in messages {
             link.usable().map_err(QueueError::unavailable)?;
             let deadline = Instant::now() + self.patience;
-            let place = tokio::select! {
-                biased;
-                place = Arc::clone(&self.window).acquire_owned() => place.map_err(|_| QueueError::Closed)?,
-                failure = link.unusable() => return Err(QueueError::unavailable(failure)),
-                () = tokio::time::sleep_until(deadline) => return Err(self.overdue()),
+            let ready = async {
+                tokio::select! {
+                    biased;
+                    ready = self.ready() => ready,
+                    failure = link.unusable() => Err(QueueError::unavailable(failure)),
+                    () = sleep_until(deadline) => Err(self.overdue()),
+                }
             };
-            let (answer, answered) = oneshot::channel();
-            let job = Job {
-                target: target.clone(),
-                message,
-                answer,
-                place,
-            };
-            self.jobs.send(job).map_err(|_| QueueError::Closed)?;
-            answers.push((answered, deadline));
+            let (place, confirming) = self.settling(&news, ready).await?;
+            let answer = confirming.publish(target.clone(), message, place, &news);
+            answers.push((answer.map_err(QueueError::unavailable)?, deadline));
         }
         let mut results = Vec::with_capacity(answers.len());
-        for (answered, deadline) in answers {
-            results.push(match timeout_at(deadline, answered).await {
+        for (answer, deadline) in answers {
+            results.push(match self.settling(&news, timeout_at(deadline, answer)).await {
                 Ok(Ok(result)) => result,
                 // Dropped unanswered only when the runtime ends.
                 Ok(Err(_)) => Err(QueueError::Closed),
@@ -112,6 +104,34 @@ impl Publisher {
             });
         }
         QueueError::of_all(results)
+    }
+
+    /// Waits for a place in the window, and for a channel.
+    async fn ready(&self) -> Result<(OwnedSemaphorePermit, Arc<Confirming>), QueueError> {
+        let place = Arc::clone(&self.window).acquire_owned().await;
+        let mut confirming = self.confirming.clone();
+        // Both are gone only when the runtime ends.
+        let confirming = confirming.wait_for(Option::is_some).await;
+        let confirming = confirming.ok().and_then(|confirming| confirming.clone());
+        place.ok().zip(confirming).ok_or(QueueError::Closed)
+    }
+
+    /// Waits for this, and settles meanwhile whatever there is news of.
+    async fn settling<T>(&self, news: &Notify, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut awaited => return done,
+                () = news.notified() => {
+                    // Of a channel that is gone everything is settled.
+                    let confirming = self.confirming.borrow().clone();
+                    if let Some(confirming) = confirming {
+                        confirming.settle();
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn link(&self) -> Watch {
@@ -123,39 +143,34 @@ impl Publisher {
     }
 }
 
-/// The publishing task: from generation to generation, until nobody publishes any more.
-async fn publish_while_wanted(
+/// The task: from generation to generation, until nobody publishes any more.
+async fn confirm_while_wanted(
     mut link: Watch,
-    mut jobs: mpsc::UnboundedReceiver<Job>,
+    current: watch::Sender<Option<Arc<Confirming>>>,
     longest_silence: Duration,
 ) {
-    let (mut number, mut failure) = (0, Failure::NotYet);
+    let mut number = 0;
     loop {
         let generation = tokio::select! {
             biased;
+            () = current.closed() => return,
             generation = link.generation_after(number) => generation,
-            job = jobs.recv() => {
-                let Some(job) = job else { return };
-                let failure = link.usable().err().unwrap_or_else(|| failure.clone());
-                job.fail(QueueError::unavailable(failure));
-                continue;
-            }
         };
         let Some(generation) = generation else { return };
         number = generation.number;
         let opened = timeout(longest_silence, confirming_channel(&generation)).await;
         match opened.unwrap_or(Err(Failure::Mute(longest_silence))) {
             Ok(channel) => {
-                if publish_through(channel, &generation, &mut link, &mut jobs, longest_silence)
-                    .await
-                    .is_none()
-                {
-                    return;
+                let confirming = Arc::new(Confirming::new(channel, generation, link.clone()));
+                current.send_replace(Some(Arc::clone(&confirming)));
+                tokio::select! {
+                    () = current.closed() => return,
+                    () = confirming.watch_over(longest_silence) => {}
                 }
+                current.send_replace(None);
             }
             Err(failure) => generation.fail(failure),
         }
-        failure = generation.failure();
     }
 }
 
@@ -168,87 +183,118 @@ async fn confirming_channel(generation: &Generation) -> Result<Channel, Failure>
     Ok(channel)
 }
 
-/// Publishes until the generation ends; None when nobody publishes any more.
-async fn publish_through(
-    channel: Channel,
-    generation: &Generation,
-    link: &mut Watch,
-    jobs: &mut mpsc::UnboundedReceiver<Job>,
-    longest_silence: Duration,
-) -> Option<()> {
-    let mut confirms = Confirms::new(channel);
-    let mut blocked = false;
-    let mut unblocked_at = Instant::now();
-    let mut looks = interval(longest_silence / 4);
-    loop {
-        tokio::select! {
-            biased;
-            failure = generation.ended() => {
-                confirms.fail_all(&failure);
-                return Some(());
-            }
-            failure = link.unusable(), if !blocked => {
-                confirms.fail_all(&failure);
-                blocked = true;
-            }
-            // Goes first; the window keeps it from going on for ever.
-            job = jobs.recv() => {
-                let job = job?;
-                match link.usable() {
-                    Ok(_) => {
-                        if std::mem::take(&mut blocked) {
-                            unblocked_at = Instant::now();
-                        }
-                        if let Err(failure) = confirms.publish(job) {
-                            generation.fail(failure);
-                        }
-                    }
-                    Err(failure) => job.fail(QueueError::unavailable(failure)),
+/// The channel of a generation, and what is on its way through it.
+struct Confirming {
+    generation: Arc<Generation>,
+    link: Watch,
+    outstanding: Mutex<Outstanding>,
+}
+
+impl Confirming {
+    fn new(channel: Channel, generation: Arc<Generation>, link: Watch) -> Self {
+        let outstanding = Outstanding {
+            channel,
+            last: 0,
+            messages: BTreeMap::new(),
+            untold: Vec::new(),
+            refused: HashMap::new(),
+            heard_of: Arc::default(),
+            closed: None,
+        };
+        Self {
+            generation,
+            link,
+            outstanding: Mutex::new(outstanding),
+        }
+    }
+
+    /// Sends a message on its way, behind all that were sent before. `news` is told when there is something to settle.
+    fn publish(
+        &self,
+        target: Target,
+        message: Message,
+        place: OwnedSemaphorePermit,
+        news: &Arc<Notify>,
+    ) -> Result<Answer, Failure> {
+        let mut outstanding = self.outstanding();
+        // Asked under the lock: what is sent after this is there to fail when the link does.
+        self.link.usable()?;
+        if let Some(failure) = &outstanding.closed {
+            return Err(failure.clone());
+        }
+        let (answer, answered) = oneshot::channel();
+        let published = outstanding.publish(target, message, answer, place, news);
+        self.close_if(&mut outstanding, published);
+        Ok(answered)
+    }
+
+    /// Until the generation ends.
+    async fn watch_over(&self, longest_silence: Duration) {
+        let (mut link, mut blocked_link) = (self.link.clone(), self.link.clone());
+        let mut blocked = false;
+        let mut unblocked_at = Instant::now();
+        let mut looks = interval(LOOKS_EVERY.min(longest_silence / 4));
+        loop {
+            tokio::select! {
+                biased;
+                failure = self.generation.ended() => {
+                    self.outstanding().close(&failure);
+                    return;
                 }
-            }
-            settled = confirms.settled() => {
-                if let Err(failure) = settled {
-                    generation.fail(failure);
+                failure = link.unusable(), if !blocked => {
+                    self.outstanding().fail_all(&failure);
+                    blocked = true;
                 }
-            }
-            now = looks.tick() => {
-                // No message may come to say so, since each that is on its way keeps its place.
-                if blocked && link.usable().is_ok() {
+                () = blocked_link.usable_again(), if blocked => {
                     blocked = false;
-                    unblocked_at = now;
+                    unblocked_at = Instant::now();
                 }
-                if blocked {
-                    continue;
-                }
-                let since = confirms.oldest().map(|oldest| oldest.max(unblocked_at));
-                if since.is_some_and(|since| now > since + longest_silence) {
-                    generation.fail(Failure::Unconfirmed(longest_silence));
+                now = looks.tick() => {
+                    // Whoever heard of something may have gone away before he settled it.
+                    self.settle();
+                    let since = self.outstanding().oldest().map(|oldest| oldest.max(unblocked_at));
+                    if !blocked && since.is_some_and(|since| now > since + longest_silence) {
+                        self.generation.fail(Failure::Unconfirmed(longest_silence));
+                    }
                 }
             }
         }
     }
-}
 
-impl Job {
-    fn fail(self, error: QueueError) {
-        // Nobody may be waiting any more.
-        let _ = self.answer.send(Err(error));
+    fn settle(&self) {
+        let mut outstanding = self.outstanding();
+        let settled = outstanding.settle();
+        self.close_if(&mut outstanding, settled);
+    }
+
+    fn close_if(&self, outstanding: &mut Outstanding, result: Result<(), Failure>) {
+        if let Err(failure) = result {
+            self.generation.fail(failure);
+            outstanding.close(&self.generation.failure());
+        }
+    }
+
+    fn outstanding(&self) -> MutexGuard<'_, Outstanding> {
+        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The messages on their way through one channel.
-struct Confirms {
+struct Outstanding {
     channel: Channel,
     last: u64,
-    outstanding: BTreeMap<u64, Outstanding>,
+    messages: BTreeMap<u64, Sent>,
     /// Of these the broker has spoken, but their publishers were not told yet; `true` where it confirmed.
-    untold: Vec<(Outstanding, bool)>,
+    untold: Vec<(Sent, bool)>,
     /// Where everything is refused, and since when.
     refused: HashMap<Target, Instant>,
-    woken: Arc<Woken>,
+    heard_of: Arc<HeardOf>,
+    /// Why nothing can be sent any more.
+    closed: Option<Failure>,
 }
 
-struct Outstanding {
+/// A message on its way.
+struct Sent {
     since: Instant,
     target: Target,
     confirm: Pin<Box<dyn Future<Output = lapin::Result<Confirmation>> + Send>>,
@@ -256,35 +302,26 @@ struct Outstanding {
     /// None once it was told.
     answer: Option<oneshot::Sender<Result<(), QueueError>>>,
     body_bytes: usize,
+    /// Kept until the broker has spoken, whoever still waits for it.
     _place: OwnedSemaphorePermit,
 }
 
-impl Confirms {
-    fn new(channel: Channel) -> Self {
-        Self {
-            channel,
-            last: 0,
-            outstanding: BTreeMap::new(),
-            untold: Vec::new(),
-            refused: HashMap::new(),
-            woken: Arc::default(),
-        }
-    }
-
-    /// Sends a message on its way, behind all that were sent before.
-    fn publish(&mut self, job: Job) -> Result<(), Failure> {
-        let Job {
-            target,
-            message,
-            answer,
-            place,
-        } = job;
+impl Outstanding {
+    fn publish(
+        &mut self,
+        target: Target,
+        message: Message,
+        answer: oneshot::Sender<Result<(), QueueError>>,
+        place: OwnedSemaphorePermit,
+        news: &Arc<Notify>,
+    ) -> Result<(), Failure> {
         self.last += 1;
         let wake = WakeOne {
             number: self.last,
-            woken: Arc::clone(&self.woken),
+            heard_of: Arc::clone(&self.heard_of),
+            news: Arc::clone(news),
         };
-        let outstanding = Outstanding {
+        let sent = Sent {
             since: Instant::now(),
             target: target.clone(),
             body_bytes: message.body.len(),
@@ -293,26 +330,22 @@ impl Confirms {
             answer: Some(answer),
             _place: place,
         };
-        self.outstanding.insert(self.last, outstanding);
+        self.messages.insert(self.last, sent);
         // The first poll puts it into line. When lapin's thread is faster than this one, it even brings the confirm.
         self.poll(self.last)?;
         if !self.untold.is_empty() {
-            self.woken.news.notify_one();
+            news.notify_one();
         }
         Ok(())
     }
 
     /// Since when the oldest message is on its way.
     fn oldest(&self) -> Option<Instant> {
-        self.outstanding
-            .values()
-            .next()
-            .map(|outstanding| outstanding.since)
+        self.messages.values().next().map(|sent| sent.since)
     }
 
-    /// Waits until the broker has spoken, and tells the publishers. Fails when the generation is over.
-    async fn settled(&mut self) -> Result<(), Failure> {
-        self.woken.news.notified().await;
+    /// Tells the publishers of all of which the broker has spoken. Fails when the generation is over.
+    fn settle(&mut self) -> Result<(), Failure> {
         self.collect()?;
         while !self.untold.is_empty() {
             let certain = self.untold.len();
@@ -320,13 +353,13 @@ impl Confirms {
             // of what was confirmed together can be collected, and with it any message that came back.
             drop(self.channel.wait_for_confirms().now_or_never());
             self.collect()?;
-            for (mut outstanding, confirmed) in self.untold.drain(..certain) {
+            for (mut sent, confirmed) in self.untold.drain(..certain) {
                 let result = if confirmed {
                     Ok(())
                 } else {
-                    Err(QueueError::unavailable(Failure::refused(&outstanding.target)))
+                    Err(QueueError::unavailable(Failure::refused(&sent.target)))
                 };
-                outstanding.tell(result);
+                sent.tell(result);
             }
         }
         Ok(())
@@ -334,19 +367,19 @@ impl Confirms {
 
     /// Looks at all of which something was heard.
     fn collect(&mut self) -> Result<(), Failure> {
-        let woken = self.woken.take();
-        woken.into_iter().try_for_each(|number| self.poll(number))
+        let heard_of = self.heard_of.take();
+        heard_of.into_iter().try_for_each(|number| self.poll(number))
     }
 
     fn poll(&mut self, number: u64) -> Result<(), Failure> {
-        let Some(outstanding) = self.outstanding.get_mut(&number) else {
+        let Some(sent) = self.messages.get_mut(&number) else {
             return Ok(());
         };
-        let mut context = Context::from_waker(&outstanding.waker);
-        let Poll::Ready(result) = outstanding.confirm.as_mut().poll(&mut context) else {
+        let mut context = Context::from_waker(&sent.waker);
+        let Poll::Ready(result) = sent.confirm.as_mut().poll(&mut context) else {
             return Ok(());
         };
-        let Some(settled) = self.outstanding.remove(&number) else {
+        let Some(settled) = self.messages.remove(&number) else {
             return Ok(());
         };
         let (confirmed, heard) = match result {
@@ -374,21 +407,27 @@ impl Confirms {
         }
     }
 
+    /// Fails everything, and all that would follow.
+    fn close(&mut self, failure: &Failure) {
+        self.closed.get_or_insert_with(|| failure.clone());
+        self.fail_all(failure);
+    }
+
     /// Tells everybody, but lets the messages keep their places: they may still be confirmed.
     fn fail_all(&mut self, failure: &Failure) {
         let too_large = size_refused(failure);
-        let untold = self.untold.iter_mut().map(|(outstanding, _)| outstanding);
-        for outstanding in untold.chain(self.outstanding.values_mut()) {
+        let untold = self.untold.iter_mut().map(|(sent, _)| sent);
+        for sent in untold.chain(self.messages.values_mut()) {
             let error = match too_large {
-                Some(size) if size == outstanding.body_bytes => QueueError::TooLarge { size },
+                Some(size) if size == sent.body_bytes => QueueError::TooLarge { size },
                 _ => QueueError::unavailable(failure.clone()),
             };
-            outstanding.tell(Err(error));
+            sent.tell(Err(error));
         }
     }
 }
 
-impl Outstanding {
+impl Sent {
     fn tell(&mut self, result: Result<(), QueueError>) {
         if let Some(answer) = self.answer.take() {
             // Nobody may be waiting any more.
@@ -397,30 +436,30 @@ impl Outstanding {
     }
 }
 
-/// The messages of which something was heard.
+/// The numbers of the messages of which something was heard.
 #[derive(Default)]
-struct Woken {
-    numbers: Mutex<Vec<u64>>,
-    news: Notify,
-}
+struct HeardOf(Mutex<Vec<u64>>);
 
-impl Woken {
+impl HeardOf {
     fn take(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.numbers())
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct WakeOne {
     number: u64,
-    woken: Arc<Woken>,
+    heard_of: Arc<HeardOf>,
+    news: Arc<Notify>,
 }
 
 impl Wake for WakeOne {
     fn wake(self: Arc<Self>) {
-        let mut numbers = self.woken.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.push(self.number);
-        drop(numbers);
-        self.woken.news.notify_one();
+        self.heard_of.numbers().push(self.number);
+        self.news.notify_one();
     }
 }
 

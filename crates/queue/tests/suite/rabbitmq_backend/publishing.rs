@@ -130,6 +130,29 @@ async fn a_confirm_that_does_not_come_in_time_is_a_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_goes_away_before_the_confirm_keeps_no_place() {
+    let vhost = Vhost::new();
+    let proxy = Proxy::to(vhost.address()).await;
+    let options = QueueOptions {
+        publish_timeout: Duration::from_secs(4),
+        ..QueueOptions::default()
+    };
+    let url = vhost.url_by(proxy.address).parse().unwrap();
+    let queue = Queue::connect(&url, options).await.unwrap();
+    queue.publish(QueueName::Live, numbered(0)).await.unwrap();
+    proxy.freeze(true);
+    // As many as may be on their way at a time.
+    let publishing = publish_beside(&queue, QueueName::Alerts, 512);
+    depth_becomes(&connect(&vhost.url()).await, QueueName::Alerts, 512).await;
+    for publishing in publishing {
+        publishing.abort();
+        assert!(publishing.await.unwrap_err().is_cancelled());
+    }
+    proxy.freeze(false);
+    queue.publish(QueueName::Live, numbered(1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_connection_fails_publishes_at_once_and_still_consumes() {
     let vhost = Vhost::new();
     let proxy = Proxy::to(vhost.address()).await;
