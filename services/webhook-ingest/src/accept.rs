@@ -161,15 +161,18 @@ impl Acceptor {
             trace,
             ..Message::new(event.event_id, event.encode())
         };
+        let (id, kind, call_id) = (event.event_id, event.kind, event.call.call_sid.clone());
+        // Many wait for their confirms at a time: only the bytes wait with them.
+        drop(event);
         self.queue.publish(queue, message).await?;
         self.metrics.count(Outcome::Accepted);
         tracing::debug!(
-            event.id = %event.event_id,
-            call.id = %event.call.call_sid,
-            kind = event.kind.as_str(),
+            event.id = %id,
+            call.id = %call_id,
+            kind = kind.as_str(),
             "accepted a webhook"
         );
-        Ok(Accepted::Published(event.event_id))
+        Ok(Accepted::Published(id))
     }
 
     async fn quarantine(
