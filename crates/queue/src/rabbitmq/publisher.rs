@@ -82,21 +82,22 @@ impl Publisher {
         for message in messages {
             link.usable().map_err(QueueError::unavailable)?;
             let deadline = Instant::now() + self.patience;
-            let ready = async {
+            let ready = pin!(async {
                 tokio::select! {
                     biased;
                     ready = self.ready() => ready,
                     failure = link.unusable() => Err(QueueError::unavailable(failure)),
                     () = sleep_until(deadline) => Err(self.overdue()),
                 }
-            };
+            });
             let (place, confirming) = self.settling(&news, ready).await?;
             let answer = confirming.publish(target.clone(), message, place, &news);
             answers.push((answer.map_err(QueueError::unavailable)?, deadline));
         }
         let mut results = Vec::with_capacity(answers.len());
         for (answer, deadline) in answers {
-            results.push(match self.settling(&news, timeout_at(deadline, answer)).await {
+            let answered = pin!(timeout_at(deadline, answer));
+            results.push(match self.settling(&news, answered).await {
                 Ok(Ok(result)) => result,
                 // Dropped unanswered only when the runtime ends.
                 Ok(Err(_)) => Err(QueueError::Closed),
@@ -117,8 +118,7 @@ impl Publisher {
     }
 
     /// Waits for this, and settles meanwhile whatever there is news of.
-    async fn settling<T>(&self, news: &Notify, awaited: impl Future<Output = T>) -> T {
-        let mut awaited = pin!(awaited);
+    async fn settling<T>(&self, news: &Notify, mut awaited: Pin<&mut impl Future<Output = T>>) -> T {
         loop {
             tokio::select! {
                 biased;
