@@ -107,14 +107,7 @@ async fn a_body_the_broker_does_not_take_is_too_large_and_harms_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_confirm_that_does_not_come_in_time_is_a_failure() {
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let options = QueueOptions {
-        publish_timeout: Duration::from_millis(100),
-        ..QueueOptions::default()
-    };
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, options).await.unwrap();
+    let (_vhost, proxy, queue) = behind_a_proxy(Duration::from_millis(100)).await;
     proxy.freeze(true);
     // More than may be on their way at a time.
     let publishing = publish_beside(&queue, QueueName::Live, 700);
@@ -131,14 +124,7 @@ async fn a_confirm_that_does_not_come_in_time_is_a_failure() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_goes_away_before_the_confirm_keeps_no_place() {
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let options = QueueOptions {
-        publish_timeout: Duration::from_secs(4),
-        ..QueueOptions::default()
-    };
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, options).await.unwrap();
+    let (vhost, proxy, queue) = behind_a_proxy(Duration::from_secs(4)).await;
     queue.publish(QueueName::Live, numbered(0)).await.unwrap();
     proxy.freeze(true);
     // As many as may be on their way at a time.
@@ -188,14 +174,7 @@ async fn a_blocked_connection_fails_publishes_at_once_and_still_consumes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_stays_silent_after_it_was_blocked_is_replaced() {
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let options = QueueOptions {
-        publish_timeout: Duration::from_secs(2),
-        ..QueueOptions::default()
-    };
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, options).await.unwrap();
+    let (vhost, proxy, queue) = behind_a_proxy(Duration::from_secs(2)).await;
     queue.publish(QueueName::Live, numbered(0)).await.unwrap();
     proxy.freeze(true);
     // As many as may be on their way at a time: none gives up its place.
@@ -261,6 +240,19 @@ fn connections(vhost: &Vhost) -> Vec<String> {
         .flatten()
         .map(|connection| connection["name"].as_str());
     names.flatten().map(str::to_owned).collect()
+}
+
+/// A queue of a virtual host of its own, and the proxy between the two. `publish_timeout`: of the queue.
+async fn behind_a_proxy(publish_timeout: Duration) -> (Vhost, Proxy, Queue) {
+    let vhost = Vhost::new();
+    let proxy = Proxy::to(vhost.address()).await;
+    let options = QueueOptions {
+        publish_timeout,
+        ..QueueOptions::default()
+    };
+    let url = vhost.url_by(proxy.address).parse().unwrap();
+    let queue = Queue::connect(&url, options).await.unwrap();
+    (vhost, proxy, queue)
 }
 
 /// So many publishes beside each other.
