@@ -267,26 +267,24 @@ impl Installation {
         let queue = self.queue().await;
         let store = self.store().await;
         let depths = || async { queue.depths().await.expect("cannot ask for the depths") };
-        let is_left = |(name, depth): &(QueueName, u64)| *depth == 0 || left.contains(name);
-        let are_empty = || async { depths().await.iter().all(is_left) };
-        let are_published = || async {
+        let is_settled = |(name, depth): &(QueueName, u64)| *depth == 0 || left.contains(name);
+        let queues_are = || async { depths().await.iter().all(is_settled) };
+        let alerts_are = || async {
             let waiting = store.unpublished_alerts(Utc::now(), 1).await;
             waiting.expect("cannot look for alerts").is_empty()
         };
         let settled = eventually(|| async {
             // An event is worked on before its alerts are published, so the queues are asked before and after.
-            let is_settled = are_empty().await && are_published().await && are_empty().await;
-            is_settled.then_some(())
+            let all_are = queues_are().await && alerts_are().await && queues_are().await;
+            all_are.then_some(())
         });
-        if settled.await.is_none() {
-            let published = are_published().await;
-            panic!(
-                "the queues do not get empty, or alerts wait ({}): {:?}\n{}",
-                !published,
-                depths().await,
-                self.logs()
-            );
-        }
+        assert!(
+            settled.await.is_some(),
+            "the queues do not get empty: {:?}, or alerts wait: {}\n{}",
+            depths().await,
+            !alerts_are().await,
+            self.logs()
+        );
     }
 
     /// The row of a call, if it has one.

@@ -9,6 +9,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use queue::{Queue, QueueName, QueueOptions, QueueUrl};
+use test_servers::{Proxy, Vhost};
 
 use crate::backend::within_deadline;
 use crate::cases::numbered;
@@ -21,11 +22,19 @@ async fn connect(url: &str) -> Queue {
 }
 
 /// No test waits so long for a confirm.
-fn patient() -> QueueOptions {
-    QueueOptions {
-        publish_timeout: Duration::from_secs(600),
+const ENDLESS: Duration = Duration::from_secs(600);
+
+/// A queue of a virtual host of its own, and the proxy between the two. `publish_timeout`: of the queue.
+async fn behind_a_proxy(publish_timeout: Duration) -> (Vhost, Proxy, Queue) {
+    let vhost = Vhost::new();
+    let proxy = Proxy::to(vhost.address()).await;
+    let options = QueueOptions {
+        publish_timeout,
         ..QueueOptions::default()
-    }
+    };
+    let url = vhost.url_by(proxy.address).parse().unwrap();
+    let queue = Queue::connect(&url, options).await.unwrap();
+    (vhost, proxy, queue)
 }
 
 /// An error and all its causes.

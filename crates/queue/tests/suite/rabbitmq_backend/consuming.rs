@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
-use queue::{Queue, QueueError, QueueName};
+use queue::{QueueError, QueueName};
 use serde_json::json;
-use test_servers::{Proxy, Vhost};
+use test_servers::Vhost;
 
-use super::{connect, patient, publish_until_confirmed};
+use super::{ENDLESS, behind_a_proxy, connect, publish_until_confirmed};
 use crate::backend::{Backend, RabbitMq, collect, next_batch, within_deadline};
 use crate::cases::{at, depth_becomes, numbered, numbers, publish};
 
@@ -75,10 +75,7 @@ async fn connections_closed_under_load_lose_nothing_that_was_confirmed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_connection_fails_what_is_on_its_way_and_heals() {
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, patient()).await.unwrap();
+    let (vhost, proxy, queue) = behind_a_proxy(ENDLESS).await;
     let mut consumer = queue.consume(QueueName::Live).await.unwrap();
     publish(&queue, QueueName::Live, 0..3).await;
     let mut batch = collect(&mut consumer, 3).await;

@@ -6,13 +6,13 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use queue::{Message, Queue, QueueError, QueueName, QueueOptions};
+use queue::{Message, Queue, QueueError, QueueName};
 use serde_json::json;
-use test_servers::{Proxy, Vhost};
+use test_servers::Vhost;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{connect, patient, publish_until_confirmed};
+use super::{ENDLESS, behind_a_proxy, connect, publish_until_confirmed};
 use crate::backend::{Backend, RabbitMq, collect, next_batch, within_deadline};
 use crate::cases::{depth_becomes, numbered, numbers, publish};
 
@@ -69,10 +69,7 @@ async fn a_message_returned_among_many_confirmed_together_is_not_taken_for_anoth
         frame(2, PUBLISHING, &[&b"\0\x3c"[..], &[0; 12]].concat()),
         frame(1, PUBLISHING, b"\0\x3c\0\x50\0\0\0\0\0\0\0\x41\x01"),
     ];
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, patient()).await.unwrap();
+    let (vhost, proxy, queue) = behind_a_proxy(ENDLESS).await;
     queue.publish(QueueName::Live, numbered(0)).await.unwrap();
     proxy.freeze(true);
     let publishing = publish_beside(&queue, QueueName::Alerts, 64);
@@ -140,10 +137,7 @@ async fn whoever_goes_away_before_the_confirm_keeps_no_place() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocked_connection_fails_publishes_at_once_and_still_consumes() {
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, patient()).await.unwrap();
+    let (_vhost, proxy, queue) = behind_a_proxy(ENDLESS).await;
     publish(&queue, QueueName::Live, 0..3).await;
 
     // connection.blocked
@@ -240,19 +234,6 @@ fn connections(vhost: &Vhost) -> Vec<String> {
         .flatten()
         .map(|connection| connection["name"].as_str());
     names.flatten().map(str::to_owned).collect()
-}
-
-/// A queue of a virtual host of its own, and the proxy between the two. `publish_timeout`: of the queue.
-async fn behind_a_proxy(publish_timeout: Duration) -> (Vhost, Proxy, Queue) {
-    let vhost = Vhost::new();
-    let proxy = Proxy::to(vhost.address()).await;
-    let options = QueueOptions {
-        publish_timeout,
-        ..QueueOptions::default()
-    };
-    let url = vhost.url_by(proxy.address).parse().unwrap();
-    let queue = Queue::connect(&url, options).await.unwrap();
-    (vhost, proxy, queue)
 }
 
 /// So many publishes beside each other.
